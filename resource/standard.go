@@ -1,0 +1,131 @@
+package resource
+
+import (
+	"database/sql/driver"
+	"encoding"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// Standard is what nearly every resource has. Embed it.
+type Standard struct {
+	ID          string
+	ProjectID   string
+	Name        string
+	Description string
+	Revision    int64
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+	Tags        []string
+}
+
+// Standards declares id, tenant_id, project_id, name, description, revision_number, created_at and
+// updated_at; the columns bear the same names (project_id only once).
+func Standards[T any](of func(t *T) *Standard) []*Attribute[T] {
+	return append([]*Attribute[T]{
+		ID(func(t *T) *string { return &of(t).ID }),
+		Name(func(t *T) *string { return &of(t).Name }).Post().Put().Sort(),
+	}, append(Project(func(t *T) *string { return &of(t).ProjectID }), Stamps(of)...)...)
+}
+
+// ID declares the primary key.
+func ID[T any](field func(t *T) *string) *Attribute[T] {
+	return UUID("id", "id", field).Sort()
+}
+
+// Project declares project_id and its twin tenant_id.
+func Project[T any](field func(t *T) *string) []*Attribute[T] {
+	project := Text("project_id", "project_id", 255, field).Post().Sort()
+	tenant := Text("tenant_id", "project_id", 255, field).Post().Sort()
+	return []*Attribute[T]{tenant, project}
+}
+
+// Stamps declares description, revision_number, created_at and updated_at.
+func Stamps[T any](of func(t *T) *Standard) []*Attribute[T] {
+	revision := &Attribute[T]{
+		Name: "revision_number", Column: "revision_number", filter: true,
+		encode:    func(b []byte, t *T) []byte { return AppendInt(b, of(t).Revision) },
+		value:     func(t *T) any { return of(t).Revision },
+		dest:      func(t *T) any { return &of(t).Revision },
+		filterArg: func(text string) (any, error) { return IntValue(text) },
+	}
+	return []*Attribute[T]{
+		Text("description", "description", 255, func(t *T) *string { return &of(t).Description }).Post().Put().Filter(),
+		revision,
+		stamp("created_at", func(t *T) *time.Time { return &of(t).CreatedAt }),
+		stamp("updated_at", func(t *T) *time.Time { return &of(t).UpdatedAt }),
+	}
+}
+
+// stamp is a time of second precision in UTC, kept as its wire text.
+func stamp[T any](name string, field func(t *T) *time.Time) *Attribute[T] {
+	return &Attribute[T]{
+		Name: name, Column: name,
+		encode: func(b []byte, t *T) []byte {
+			b = append(b, '"')
+			return append(field(t).UTC().AppendFormat(b, wireTime), '"')
+		},
+		value: func(t *T) any { return field(t).UTC().Format(wireTime) },
+		dest:  func(t *T) any { return timeDest{field(t)} },
+	}
+}
+
+const wireTime = "2006-01-02T15:04:05Z"
+
+// timeDest scans a time's wire text.
+type timeDest struct{ t *time.Time }
+
+func (d timeDest) Scan(src any) error {
+	text, err := sourceText(src)
+	if err != nil {
+		return err
+	}
+	*d.t, err = time.Parse(wireTime, text)
+	return err
+}
+
+// textDest scans text into a value that reads it, such as netip.Addr or address.MAC.
+type textDest struct{ to encoding.TextUnmarshaler }
+
+func (d textDest) Scan(src any) error {
+	text, err := sourceText(src)
+	if err != nil {
+		return err
+	}
+	return d.to.UnmarshalText([]byte(text))
+}
+
+// jsonDest scans JSON text.
+type jsonDest struct{ to any }
+
+func (d jsonDest) Scan(src any) error {
+	text, err := sourceText(src)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal([]byte(text), d.to)
+}
+
+func sourceText(src any) (string, error) {
+	switch s := src.(type) {
+	case string:
+		return s, nil
+	case []byte:
+		return string(s), nil
+	case nil:
+		return "", nil
+	}
+	return "", fmt.Errorf("cannot read %T from a text column", src)
+}
+
+// AddrArg is an address as SQL keeps it: its text, "" for none.
+func AddrArg(a netip.Addr) driver.Value { return addrText(a) }
+
+func addrText(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}
