@@ -1,0 +1,356 @@
+package engine
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"io"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"neutrino/fault"
+	"neutrino/policy"
+	"neutrino/resource"
+	"neutrino/store"
+)
+
+// Query is what a client asks of a list or a show.
+type Query struct {
+	Values url.Values
+	URL    string // absolute URL of the request without its query, for links
+}
+
+// listing is a Query made sense of.
+type listing struct {
+	cond    store.Cond
+	fields  []string
+	sorts   []sorting
+	limit   int // 0: none
+	reverse bool
+	paged   bool
+	marker  string
+}
+
+type sorting struct {
+	column string
+	attr   int
+	desc   bool
+}
+
+// flushSize is how much of an answer is collected before it goes out.
+const flushSize = 32 << 10
+
+// List writes the objects that the caller may see and that meet the query, as {"ports": […]}. The
+// number of SQL statements does not depend on the number of objects, and rows go out as they come.
+func (r *Resource[T]) List(ctx context.Context, caller *policy.Credentials, q Query, w io.Writer) error {
+	if r.Touched != nil {
+		if err := r.Touched(ctx, caller); err != nil {
+			return err
+		}
+	}
+	return r.engine.View(ctx, caller, func(c *Call) error { return r.list(c, q, w) })
+}
+
+func (r *Resource[T]) list(c *Call, q Query, w io.Writer) error {
+	l, err := r.parse(c, q.Values)
+	if err != nil {
+		return err
+	}
+	if !c.admin && !c.Engine.Policy.DependsOnTarget("get_"+r.Name) && !c.Allows("get_"+r.Name, nil) {
+		l.cond = store.Never()
+	}
+	order, cond := "", l.cond
+	if l.paged || len(l.sorts) > 0 {
+		after, err := r.afterMarker(c, l)
+		if err != nil {
+			return err
+		}
+		cond = store.And(cond, after)
+		order = orderBy(l)
+	}
+	tail := cond.Clause() + order
+	if l.limit > 0 {
+		tail += " LIMIT " + strconv.Itoa(l.limit)
+	}
+	attach, err := r.load(c, Page{SQL: "SELECT t.id FROM " + r.Table + " t" + tail, Args: cond.Args})
+	if err != nil {
+		return err
+	}
+
+	b := append(make([]byte, 0, flushSize+4096), `{"`+r.Plural+`": [`...)
+	var shown []*resource.Attribute[T]
+	var reversed [][]byte // a page read backwards is turned round at its end
+	var first, last string
+	count := 0
+	dests := make([]any, len(r.sql.columns))
+	t := new(T)
+	err = c.Tx.Each(func(rows *sql.Rows) error {
+		*t = *new(T)
+		if err := r.scan(rows, t, dests); err != nil {
+			return err
+		}
+		for _, f := range attach {
+			f(t)
+		}
+		count++
+		if l.paged {
+			if last = r.id(t); first == "" {
+				first = last
+			}
+		}
+		if !c.admin && !r.visible(c, t) {
+			return nil
+		}
+		if shown == nil {
+			shown = r.shown(c, t, l.fields)
+		}
+		if l.reverse {
+			reversed = append(reversed, appendObject(nil, t, shown))
+			return nil
+		}
+		if b[len(b)-1] != '[' {
+			b = append(b, ", "...)
+		}
+		b = appendObject(b, t, shown)
+		if len(b) >= flushSize {
+			// the last byte stays, so that the next object sees that there is one before it
+			if _, err := w.Write(b[:len(b)-1]); err != nil {
+				return err
+			}
+			b = append(b[:0], b[len(b)-1])
+		}
+		return nil
+	}, "SELECT "+r.sql.list+" FROM "+r.Table+" t"+tail, cond.Args...)
+	if err != nil {
+		return err
+	}
+	for _, object := range slices.Backward(reversed) {
+		if b[len(b)-1] != '[' {
+			b = append(b, ", "...)
+		}
+		b = append(b, object...)
+	}
+	if l.reverse {
+		first, last = last, first
+	}
+	b = append(b, ']')
+	if l.limit > 0 && l.paged {
+		b = r.appendLinks(b, q, l, first, last, count)
+	}
+	_, err = w.Write(append(b, '}'))
+	return err
+}
+
+// parse makes sense of a query.
+func (r *Resource[T]) parse(c *Call, values url.Values) (*listing, error) {
+	l := &listing{fields: values["fields"]}
+	var unknown []string
+	conds := []store.Cond{r.scope(c)}
+	for _, key := range slices.Sorted(keys(values)) {
+		texts := values[key]
+		switch key {
+		case "fields", "sort_key", "sort_dir":
+			continue
+		case "limit":
+			limit, err := strconv.Atoi(texts[0])
+			if err != nil || limit < 0 {
+				return nil, fault.BadRequest("BadRequest", "Bad limit request: Limit must be an integer 0 or greater and not '%s'.", texts[0])
+			}
+			l.limit, l.paged = limit, limit > 0
+			continue
+		case "marker":
+			l.marker = texts[0]
+			continue
+		case "page_reverse":
+			l.reverse = strings.EqualFold(texts[0], "true")
+			continue
+		}
+		var cond store.Cond
+		var err error
+		if f := r.Filters[key]; f != nil {
+			cond, err = f(c, texts, "t")
+		} else if a := r.byName[key]; a != nil && a.IsFilter() {
+			cond, err = a.Condition(texts, "t")
+		} else {
+			unknown = append(unknown, key)
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		conds = append(conds, cond)
+	}
+	if len(unknown) > 0 {
+		return nil, fault.Invalid("['%s'] is invalid attribute for filtering", strings.Join(unknown, "', '"))
+	}
+	l.cond = store.And(conds...)
+	l.reverse = l.reverse && l.paged
+	return l, r.parseSorts(l, values["sort_key"], values["sort_dir"])
+}
+
+func (r *Resource[T]) parseSorts(l *listing, sortKeys, dirs []string) error {
+	if len(sortKeys) != len(dirs) && len(dirs) > 0 {
+		return fault.Invalid("The number of sort_keys and sort_dirs must be same")
+	}
+	byID := false
+	for i, key := range sortKeys {
+		at := slices.IndexFunc(r.sql.columns, func(col column) bool {
+			a := r.byName[key]
+			return a != nil && a.IsSort() && col.name == a.Column
+		})
+		if at < 0 {
+			return fault.Invalid("['%s'] is invalid attribute for sort_keys", key)
+		}
+		s := sorting{column: r.sql.columns[at].name, attr: r.sql.columns[at].attr}
+		if len(dirs) > 0 {
+			switch dirs[i] {
+			case "asc":
+			case "desc":
+				s.desc = true
+			default:
+				return fault.Invalid("['%s'] is invalid value for sort_dirs, valid value is 'asc' and 'desc'", dirs[i])
+			}
+		}
+		byID = byID || s.column == "id"
+		l.sorts = append(l.sorts, s)
+	}
+	if (l.paged || len(l.sorts) > 0) && !byID {
+		for _, col := range r.sql.columns {
+			if col.name == "id" {
+				l.sorts = append(l.sorts, sorting{column: "id", attr: col.attr})
+			}
+		}
+	}
+	return nil
+}
+
+// scope is what the caller may see at all, as SQL: the policy has the last word on each row.
+func (r *Resource[T]) scope(c *Call) store.Cond {
+	if c.global || r.byName["project_id"] == nil && r.Scope == nil {
+		return store.Cond{}
+	}
+	var wider []store.Cond
+	if r.byName["project_id"] != nil {
+		wider = append(wider, store.Where("t."+r.byName["project_id"].Column+" = ?", c.Caller.ProjectID))
+	}
+	if r.Scope != nil {
+		wider = append(wider, r.Scope(c, "t"))
+	}
+	if r.Sharable != "" {
+		wider = append(wider, sharedWith(c, r.Sharable, "access_as_shared", "t"))
+	}
+	return store.Or(wider...)
+}
+
+func orderBy(l *listing) string {
+	var b strings.Builder
+	for i, s := range l.sorts {
+		if i == 0 {
+			b.WriteString(" ORDER BY ")
+		} else {
+			b.WriteString(", ")
+		}
+		b.WriteString("t." + s.column)
+		if s.desc != l.reverse {
+			b.WriteString(" DESC")
+		}
+	}
+	return b.String()
+}
+
+// afterMarker is the condition for rows that come after the marker in the listing's order.
+func (r *Resource[T]) afterMarker(c *Call, l *listing) (store.Cond, error) {
+	if l.marker == "" {
+		return store.Cond{}, nil
+	}
+	t, err := r.Row(c, l.marker)
+	if err != nil {
+		return store.Cond{}, err
+	}
+	var ways []store.Cond
+	var equal []store.Cond
+	for _, s := range l.sorts {
+		value := r.Attributes[s.attr].Value(t)
+		op := " > ?"
+		if s.desc != l.reverse {
+			op = " < ?"
+		}
+		ways = append(ways, store.And(append(slices.Clone(equal), store.Where("t."+s.column+op, value))...))
+		equal = append(equal, store.Where("t."+s.column+" = ?", value))
+	}
+	return store.Or(ways...), nil
+}
+
+// appendLinks writes the links to the pages beside this one: next unless fewer than limit objects
+// came, previous unless fewer came while going back.
+func (r *Resource[T]) appendLinks(b []byte, q Query, l *listing, first, last string, count int) []byte {
+	if count == 0 {
+		return b
+	}
+	link := func(rel, marker string, reverse bool) []byte {
+		values := url.Values{}
+		for key, texts := range q.Values {
+			if key != "marker" && key != "page_reverse" {
+				values[key] = texts
+			}
+		}
+		values.Set("marker", marker)
+		if reverse {
+			values.Set("page_reverse", "True")
+		}
+		out := append([]byte(`{"rel": `), resource.AppendString(nil, rel)...)
+		out = append(out, `, "href": `...)
+		return append(resource.AppendString(out, q.URL+"?"+values.Encode()), '}')
+	}
+	var links [][]byte
+	if l.reverse || count == l.limit {
+		links = append(links, link("next", last, false))
+	}
+	if !l.reverse || count == l.limit {
+		links = append(links, link("previous", first, true))
+	}
+	b = append(b, fmt.Sprintf(`, "%s_links": [`, r.Plural)...)
+	for i, text := range links {
+		if i > 0 {
+			b = append(b, ", "...)
+		}
+		b = append(b, text...)
+	}
+	return append(b, ']')
+}
+
+func keys(values url.Values) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		for key := range values {
+			if !yield(key) {
+				return
+			}
+		}
+	}
+}
+
+// Show gives one object as {"port": {…}}.
+func (r *Resource[T]) Show(ctx context.Context, caller *policy.Credentials, id string, q Query) ([]byte, error) {
+	var b []byte
+	err := r.engine.View(ctx, caller, func(c *Call) error {
+		t, err := r.GetVisible(c, id)
+		if err != nil {
+			return err
+		}
+		b = r.envelope(c, t, q.Values["fields"])
+		return nil
+	})
+	return b, err
+}
+
+func (r *Resource[T]) envelope(c *Call, t *T, fields []string) []byte {
+	b := append(make([]byte, 0, 2048), `{"`+r.Name+`": `...)
+	return append(appendObject(b, t, r.shown(c, t, fields)), '}')
+}
+
+// AppendObject writes t as the caller may see it, without an envelope: for answers of actions.
+func (r *Resource[T]) AppendObject(c *Call, b []byte, t *T) []byte {
+	return appendObject(b, t, r.shown(c, t, nil))
+}

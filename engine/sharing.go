@@ -1,0 +1,92 @@
+package engine
+
+import (
+	"github.com/google/uuid"
+
+	"neutrino/resource"
+	"neutrino/store"
+)
+
+// Sharing by RBAC entries: an object is shared with a project when an entry names that project, or
+// "*", as the target of access_as_shared.
+
+// SharedWith is the condition that the caller's project may use an object (alias self) of that
+// type by an action's RBAC entry.
+func SharedWith(c *Call, objectType, action, self string) store.Cond {
+	return sharedWith(c, objectType, action, self)
+}
+
+func sharedWith(c *Call, objectType, action, self string) store.Cond {
+	return store.Where(self+".id IN (SELECT r.object_id FROM rbac_entries r WHERE r.object_type = ? AND r.action = ? AND r.target_project IN ('*', ?))",
+		objectType, action, c.Caller.ProjectID)
+}
+
+// SharingLoader gives for each object of a page whether the caller's project has it by an action's
+// RBAC entry.
+func SharingLoader[T any](objectType, action string, id func(t *T) string, set func(t *T, shared bool)) Loader[T] {
+	return func(c *Call, page Page) (func(t *T), error) {
+		shared, err := strings1(c, "SELECT DISTINCT r.object_id FROM rbac_entries r"+page.Join("r.object_id")+
+			"WHERE r.object_type = ? AND r.action = ? AND r.target_project IN ('*', ?)",
+			append(append([]any{}, page.Args...), objectType, action, c.Caller.ProjectID)...)
+		if err != nil {
+			return nil, err
+		}
+		return func(t *T) { set(t, shared[id(t)]) }, nil
+	}
+}
+
+// SharingFilter filters a list by what SharingLoader computes.
+func SharingFilter(objectType, action string) func(c *Call, values []string, self string) (store.Cond, error) {
+	return func(c *Call, values []string, self string) (store.Cond, error) {
+		conds := make([]store.Cond, len(values))
+		for i, text := range values {
+			want, err := resource.BoolValue(text)
+			if err != nil {
+				return store.Cond{}, err
+			}
+			conds[i] = sharedWith(c, objectType, action, self)
+			if !want {
+				conds[i] = store.Not(conds[i])
+			}
+		}
+		return store.Or(conds...), nil
+	}
+}
+
+// ShareWithAll adds or removes the wildcard entry of an action for an object.
+func ShareWithAll(c *Call, objectType, objectID, project, action string, on bool) error {
+	if _, err := c.Tx.Exec("DELETE FROM rbac_entries WHERE object_type = ? AND object_id = ? AND action = ? AND target_project = '*'",
+		objectType, objectID, action); err != nil || !on {
+		return err
+	}
+	_, err := c.Tx.Exec("INSERT INTO rbac_entries (id, project_id, object_type, object_id, action, target_project) VALUES (?, ?, ?, ?, ?, '*')",
+		uuid.NewString(), project, objectType, objectID, action)
+	return err
+}
+
+// addSharing makes lists include what is shared with the caller; the resource declares the
+// attribute itself, for not all may be set by it.
+func (r *Resource[T]) addSharing() {
+	if r.Filters == nil {
+		r.Filters = map[string]func(c *Call, values []string, self string) (store.Cond, error){}
+	}
+	r.Filters["shared"] = SharingFilter(r.Sharable, "access_as_shared")
+}
+
+// strings1 is the set of the texts in a statement's first column.
+func strings1(c *Call, query string, args ...any) (map[string]bool, error) {
+	set := map[string]bool{}
+	rows, err := c.Tx.Query(query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return nil, err
+		}
+		set[text] = true
+	}
+	return set, rows.Err()
+}

@@ -1,0 +1,50 @@
+package resource
+
+// Given says which attributes a client sent, and for maps and lists of maps which keys in them.
+type Given map[string][]string
+
+// Has says whether the client sent the attribute.
+func (g Given) Has(name string) bool {
+	_, ok := g[name]
+	return ok
+}
+
+// Any says whether the client sent one of the attributes.
+func (g Given) Any(names ...string) bool {
+	for _, name := range names {
+		if g.Has(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// keysOf lists the distinct keys of a map or of a list of maps, in order of appearance.
+func keysOf(v any) []string {
+	var keys []string
+	add := func(m map[string]any) {
+	next:
+		for key := range m {
+			for _, have := range keys {
+				if have == key {
+					continue next
+				}
+			}
+			keys = append(keys, key)
+		}
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		add(v)
+	case []any:
+		for _, item := range v {
+			if m, ok := item.(map[string]any); ok {
+				add(m)
+			}
+		}
+	}
+	return keys
+}
+
+// Note records that the client sent the attribute with the value.
+func (g Given) Note(name string, value any) { g[name] = keysOf(value) }
