@@ -60,7 +60,7 @@ type Resource[T any] struct {
 	OnUpdated func(c *Call, old, t *T, given resource.Given) error
 	OnDelete  func(c *Call, t *T) error
 	OnDeleted func(c *Call, t *T) error
-	Touched   func(c *Call) error
+	Touched   func(ctx context.Context, caller *policy.Credentials) error
 
 	// Guards of other services, called before Delete: an error refuses. Filled in a wire file.
 	DeleteGuards []func(c *Call, t *T) error
