@@ -37,6 +37,7 @@ func (e *Enforcer) LoadFile(path string) error {
 	if err != nil {
 		return fmt.Errorf("read policy: %w", err)
 	}
+	e.lastFile.Store(&info)
 	return e.Load(path, data)
 }
 

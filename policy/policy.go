@@ -8,6 +8,7 @@ package policy
 
 import (
 	"errors"
+	"os"
 	"slices"
 	"sync/atomic"
 )
@@ -73,6 +74,7 @@ type Enforcer struct {
 	deprecated  bool
 	ignoreScope bool
 	rules       atomic.Pointer[ruleset]
+	lastFile    atomic.Pointer[os.FileInfo] // what LoadFile read last, as it was just before
 }
 
 // adminRule says who is an administrator; is_admin:True in a rule means it.
