@@ -87,7 +87,11 @@ func (r *Resource[T]) shown(c *Call, t *T, fields []string) []*resource.Attribut
 		if a.IsHidden() || len(fields) > 0 && !slices.Contains(fields, a.Name) {
 			continue
 		}
-		if rule := "get_" + r.Name + ":" + a.Name; c.Engine.Policy.Has(rule) && !c.Allows(rule, tgt) {
+		if rule := "get_" + r.Name + ":" + a.Name; c.Engine.Policy.Has(rule) {
+			if !c.Allows(rule, tgt) {
+				continue
+			}
+		} else if a.IsAdminOnly() && !c.admin {
 			continue
 		}
 		shown = append(shown, a)

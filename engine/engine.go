@@ -28,10 +28,10 @@ type Call struct {
 	Caller *policy.Credentials
 	Engine *Engine
 
+	inside bool // a service acts by itself
 	admin  bool // the caller is an administrator
 	global bool // the caller sees every project's objects
 	memo   map[any]any
-	depth  int // nesting of guards, against a cycle in the wiring
 }
 
 // Admin says whether the caller is an administrator.
@@ -40,13 +40,16 @@ func (c *Call) Admin() bool { return c.admin }
 // Global says whether the caller sees every project's objects: administrators and services.
 func (c *Call) Global() bool { return c.global }
 
+// Internal says whether a service acts by itself rather than a caller.
+func (c *Call) Internal() bool { return c.inside }
+
 // Now is the time of the operation, UTC, to the second.
 func (c *Call) Now() time.Time { return c.Engine.Now().UTC().Truncate(time.Second) }
 
 // Elevated gives the same call with an administrator's eyes, for what a rule must see whoever calls.
 func (c *Call) Elevated() *Call {
 	e := *c
-	e.admin, e.global = true, true
+	e.inside, e.admin, e.global = true, true, true
 	return &e
 }
 
@@ -81,7 +84,7 @@ func (e *Engine) call(ctx context.Context, tx *store.Tx, caller *policy.Credenti
 	c := &Call{Context: ctx, Tx: tx, Caller: caller, Engine: e, memo: map[any]any{}}
 	if caller == nil {
 		c.Caller = &policy.Credentials{}
-		c.admin, c.global = true, true
+		c.inside, c.admin, c.global = true, true, true
 		return c
 	}
 	c.admin = e.Policy.IsAdmin(caller)

@@ -25,7 +25,7 @@ func sharedWith(c *Call, objectType, action, self string) store.Cond {
 // RBAC entry.
 func SharingLoader[T any](objectType, action string, id func(t *T) string, set func(t *T, shared bool)) Loader[T] {
 	return func(c *Call, page Page) (func(t *T), error) {
-		shared, err := strings1(c, "SELECT DISTINCT r.object_id FROM rbac_entries r"+page.Join("r.object_id")+
+		shared, err := TextSet(c, "SELECT DISTINCT r.object_id FROM rbac_entries r"+page.Join("r.object_id")+
 			"WHERE r.object_type = ? AND r.action = ? AND r.target_project IN ('*', ?)",
 			append(append([]any{}, page.Args...), objectType, action, c.Caller.ProjectID)...)
 		if err != nil {
@@ -73,8 +73,8 @@ func (r *Resource[T]) addSharing() {
 	r.Filters["shared"] = SharingFilter(r.Sharable, "access_as_shared")
 }
 
-// strings1 is the set of the texts in a statement's first column.
-func strings1(c *Call, query string, args ...any) (map[string]bool, error) {
+// TextSet is the set of the texts in a statement's first column.
+func TextSet(c *Call, query string, args ...any) (map[string]bool, error) {
 	set := map[string]bool{}
 	rows, err := c.Tx.Query(query, args...)
 	if err != nil {

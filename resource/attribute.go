@@ -17,6 +17,7 @@ type Attribute[T any] struct {
 	post, put bool
 	required  bool
 	hidden    bool
+	adminOnly bool
 	filter    bool
 	sort      bool
 	policed   bool
@@ -151,3 +152,16 @@ func (a *Attribute[T]) Condition(values []string, self string) (store.Cond, erro
 	}
 	return store.In(self+"."+a.Column, args), nil
 }
+
+// AdminOnly shows the attribute to administrators only, unless a policy rule get_<resource>:<name>
+// says otherwise.
+func (a *Attribute[T]) AdminOnly() *Attribute[T] { a.adminOnly = true; return a }
+
+// IsAdminOnly says whether only administrators get the attribute.
+func (a *Attribute[T]) IsAdminOnly() bool { return a.adminOnly }
+
+// Valued replaces the natural value for policy and SQL.
+func (a *Attribute[T]) Valued(value func(t *T) any) *Attribute[T] { a.value = value; return a }
+
+// Scanned replaces where SQL scans to.
+func (a *Attribute[T]) Scanned(dest func(t *T) any) *Attribute[T] { a.dest = dest; return a }

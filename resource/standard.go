@@ -129,3 +129,6 @@ func addrText(a netip.Addr) string {
 	}
 	return a.String()
 }
+
+// TextDest is an SQL scan destination for a value that reads text, such as *netip.Prefix.
+func TextDest(to encoding.TextUnmarshaler) any { return textDest{to} }

@@ -1,0 +1,354 @@
+package network
+
+import (
+	"database/sql"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"neutrino/address"
+	"neutrino/engine"
+	"neutrino/fault"
+	"neutrino/service/network/ipam"
+	"neutrino/store"
+)
+
+// allocate gives a new port its addresses: those asked for, or one of each family and one from
+// every automatic subnet.
+func (s *Service) allocate(c *engine.Call, p *Port, n *Network) error {
+	subnets, err := s.subnetsOf(c, n.ID)
+	if err != nil {
+		return err
+	}
+	p.IPAllocation = "immediate"
+	a := allocation{s: s, c: c, p: p, n: n, subnets: subnets}
+	if p.wanted == nil {
+		err = a.byDefault()
+	} else {
+		if len(p.wanted) == 0 {
+			p.IPAllocation = "none"
+		}
+		err = a.asWanted(p.wanted)
+	}
+	p.FixedIPs = a.ips
+	return err
+}
+
+// reallocate changes a port's addresses: those that stay keep their place, automatic ones follow
+// the MAC.
+func (s *Service) reallocate(c *engine.Call, old, p *Port, n *Network, asked bool) error {
+	if asked && isRouterOwner(p.DeviceOwner) && !c.Internal() {
+		return fault.BadRequest("IPAddressChangeNotAllowed", "IP updates for port %s are not allowed", p.ID)
+	}
+	subnets, err := s.subnetsOf(c, n.ID)
+	if err != nil {
+		return err
+	}
+	a := allocation{s: s, c: c, p: p, n: n, subnets: subnets}
+	if !asked { // only the MAC has changed
+		for _, f := range old.FixedIPs {
+			if subnet := a.subnet(f.SubnetID); subnet != nil && subnet.Automatic() && f.IP == old.MAC.EUI64(subnet.CIDR) {
+				f.IP = p.MAC.EUI64(subnet.CIDR)
+			}
+			a.ips = append(a.ips, f)
+		}
+		p.FixedIPs = a.ips
+		return nil
+	}
+	a.own = old.FixedIPs
+	err = a.asWanted(p.wanted)
+	p.FixedIPs = a.ips
+	return err
+}
+
+// allocation is the work of giving one port its addresses.
+type allocation struct {
+	s       *Service
+	c       *engine.Call
+	p       *Port
+	n       *Network
+	subnets []*Subnet
+	own     []FixedIP // what the port has already
+	ips     []FixedIP
+}
+
+func (a *allocation) subnet(id string) *Subnet {
+	for _, n := range a.subnets {
+		if n.ID == id {
+			return n
+		}
+	}
+	return nil
+}
+
+// usable lists the subnets that ports of this owner take addresses from when they don't name one.
+func (a *allocation) usable() ([]*Subnet, error) {
+	var fitting, plain []*Subnet
+	for _, n := range a.subnets {
+		switch {
+		case len(n.ServiceTypes) == 0:
+			plain = append(plain, n)
+		case slices.ContainsFunc(n.ServiceTypes, func(t string) bool { return strings.HasPrefix(a.p.DeviceOwner, t) }):
+			fitting = append(fitting, n)
+		}
+	}
+	if len(fitting) > 0 {
+		return fitting, nil
+	}
+	if len(plain) == 0 && len(a.subnets) > 0 {
+		return nil, fault.Conflict("IpAddressGenerationFailureNoMatchingSubnet", "No valid service subnet for the given device owner, network %s, service type %s.", a.n.ID, a.p.DeviceOwner)
+	}
+	return plain, nil
+}
+
+// byDefault takes one IPv4 address, one IPv6 address from a subnet that is not automatic, and the
+// automatic ones.
+func (a *allocation) byDefault() error {
+	subnets, err := a.usable()
+	if err != nil {
+		return err
+	}
+	for _, version := range []int{4, 6} {
+		tried, done := false, false
+		for _, n := range subnets {
+			if n.IPVersion != version || n.Automatic() {
+				continue
+			}
+			tried = true
+			ip, ok, err := a.next(n)
+			if err != nil {
+				return err
+			}
+			if ok {
+				a.ips = append(a.ips, FixedIP{n.ID, ip})
+				done = true
+				break
+			}
+		}
+		if tried && !done {
+			return fault.Conflict("IpAddressGenerationFailure", "No more IP addresses available on network %s.", a.n.ID)
+		}
+	}
+	return a.automatic()
+}
+
+// automatic adds the addresses that instances make themselves. Routers' own ports have none.
+func (a *allocation) automatic() error {
+	if isRouterOwner(a.p.DeviceOwner) || a.p.DeviceOwner == ownerFloatingIP {
+		return nil
+	}
+	subnets, err := a.usable()
+	if err != nil {
+		return err
+	}
+	for _, n := range subnets {
+		if !n.Automatic() {
+			continue
+		}
+		ip := a.p.MAC.EUI64(n.CIDR)
+		if slices.Contains(a.ips, FixedIP{n.ID, ip}) {
+			continue
+		}
+		if err := a.free(n, ip); err != nil {
+			return err
+		}
+		a.ips = append(a.ips, FixedIP{n.ID, ip})
+	}
+	return nil
+}
+
+// asWanted gives the addresses that were asked for, the exact ones first so that no free choice
+// takes them.
+func (a *allocation) asWanted(wanted []addressRequest) error {
+	given := make([]FixedIP, len(wanted))
+	for i, r := range wanted {
+		if !r.ip.IsValid() {
+			continue
+		}
+		n, err := a.subnetFor(r)
+		if err != nil {
+			return err
+		}
+		if err := a.checkExact(n, r.ip); err != nil {
+			return err
+		}
+		given[i] = FixedIP{n.ID, r.ip}
+	}
+	for i, r := range wanted {
+		if r.ip.IsValid() {
+			continue
+		}
+		n, err := a.subnetFor(r)
+		if err != nil {
+			return err
+		}
+		f := FixedIP{SubnetID: n.ID}
+		switch {
+		case n.Automatic() && !isRouterOwner(a.p.DeviceOwner):
+			f.IP = a.p.MAC.EUI64(n.CIDR)
+			if slices.Contains(given, f) {
+				continue
+			}
+			if err := a.free(n, f.IP); err != nil {
+				return err
+			}
+		default:
+			if kept, ok := a.keep(n.ID, given); ok {
+				f.IP = kept
+				break
+			}
+			ip, ok, err := a.nextBut(n, given)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				return fault.Conflict("IpAddressGenerationFailure", "No more IP addresses available for subnet %s.", n.ID)
+			}
+			f.IP = ip
+		}
+		given[i] = f
+	}
+	for _, f := range given {
+		if f.SubnetID != "" {
+			a.ips = append(a.ips, f)
+		}
+	}
+	return a.automatic()
+}
+
+// keep finds an address of the subnet that the port has already and that was not given yet.
+func (a *allocation) keep(subnet string, given []FixedIP) (netip.Addr, bool) {
+	for _, f := range a.own {
+		if f.SubnetID == subnet && !slices.Contains(given, f) {
+			return f.IP, true
+		}
+	}
+	return netip.Addr{}, false
+}
+
+// subnetFor finds the subnet of a request.
+func (a *allocation) subnetFor(r addressRequest) (*Subnet, error) {
+	if r.subnet == "" {
+		for _, n := range a.subnets {
+			if n.CIDR.Contains(r.ip) {
+				return n, nil
+			}
+		}
+		return nil, fault.BadRequest("InvalidIpForNetwork", "IP address %s is not a valid IP for any of the subnets on the specified network.", r.ip)
+	}
+	n := a.subnet(r.subnet)
+	if n == nil {
+		if _, err := a.s.Subnets.GetVisible(a.c, r.subnet); err != nil {
+			return nil, err
+		}
+		return nil, fault.InvalidInput("Failed to create port on network %s, because fixed_ips included invalid subnet %s", a.n.ID, r.subnet)
+	}
+	if r.ip.IsValid() && !n.CIDR.Contains(r.ip) {
+		return nil, fault.BadRequest("InvalidIpForSubnet", "IP address %s is not a valid IP for the specified subnet.", r.ip)
+	}
+	return n, nil
+}
+
+// checkExact holds an explicitly wanted address against its subnet and the others' addresses.
+func (a *allocation) checkExact(n *Subnet, ip netip.Addr) error {
+	if slices.Contains(a.own, FixedIP{n.ID, ip}) {
+		return nil
+	}
+	if n.IPVersion == 4 && n.CIDR.Bits() < 31 && (ip == n.CIDR.Addr() || ip == address.Last(n.CIDR)) {
+		return fault.BadRequest("InvalidIpForSubnet", "IP address %s is not a valid IP for the specified subnet.", ip)
+	}
+	if n.Automatic() && !isRouterOwner(a.p.DeviceOwner) && ip != a.p.MAC.EUI64(n.CIDR) {
+		return fault.BadRequest("AllocationOnAutoAddressSubnet", "IPv6 address %s cannot be directly assigned to a port on subnet %s as the subnet is configured for automatic addresses", ip, n.ID)
+	}
+	return a.free(n, ip)
+}
+
+// free refuses an address that another port has.
+func (a *allocation) free(n *Subnet, ip netip.Addr) error {
+	var port string
+	taken, err := a.c.Tx.One([]any{&port}, "SELECT port_id FROM ip_allocations WHERE subnet_id = ? AND ip_address = ?", n.ID, ip.String())
+	if err == nil && taken && port != a.p.ID {
+		err = fault.Conflict("IpAddressAlreadyAllocated", "IP address %s already allocated in subnet %s", ip, n.ID)
+	}
+	return err
+}
+
+// look is how many addresses are tried at once before the whole subnet is read.
+const look = 16
+
+func (a *allocation) next(n *Subnet) (netip.Addr, bool, error) { return a.nextBut(n, a.ips) }
+
+// nextBut chooses the next free address of the subnet's pools, going on where it last stopped so
+// that a freed address rests a while, and leaves out those in but.
+func (a *allocation) nextBut(n *Subnet, but []FixedIP) (netip.Addr, bool, error) {
+	pools := n.ranges()
+	a.s.mu.Lock()
+	last := a.s.last[n.ID]
+	a.s.mu.Unlock()
+	candidates := ipam.Candidates(pools, last, look)
+	if len(candidates) == 0 {
+		return netip.Addr{}, false, nil
+	}
+	texts := make([]string, look) // always as many, so that the statement is the same
+	for i := range texts {
+		texts[i] = candidates[min(i, len(candidates)-1)].String()
+	}
+	taken, err := a.taken(n, store.In("ip_address", texts))
+	if err != nil {
+		return netip.Addr{}, false, err
+	}
+	for _, f := range but {
+		taken[f.IP] = true
+	}
+	at := slices.IndexFunc(candidates, func(ip netip.Addr) bool { return !taken[ip] })
+	var ip netip.Addr
+	if at >= 0 {
+		ip = candidates[at]
+	} else {
+		if taken, err = a.taken(n, store.Cond{}); err != nil {
+			return netip.Addr{}, false, err
+		}
+		for _, f := range but {
+			taken[f.IP] = true
+		}
+		var ok bool
+		if ip, ok = ipam.FirstFree(pools, taken); !ok {
+			return netip.Addr{}, false, nil
+		}
+	}
+	a.s.mu.Lock()
+	a.s.last[n.ID] = ip
+	a.s.mu.Unlock()
+	return ip, true, nil
+}
+
+// taken reads which of the subnet's addresses are in use.
+func (a *allocation) taken(n *Subnet, cond store.Cond) (map[netip.Addr]bool, error) {
+	taken := map[netip.Addr]bool{}
+	cond = store.And(store.Where("subnet_id = ?", n.ID), cond)
+	err := a.c.Tx.Each(func(rows *sql.Rows) error {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return err
+		}
+		ip, err := netip.ParseAddr(text)
+		if err != nil {
+			return err
+		}
+		taken[ip] = true
+		return nil
+	}, "SELECT ip_address FROM ip_allocations"+cond.Clause(), cond.Args...)
+	return taken, err
+}
+
+// writeAllocations writes a port's addresses; position is the place of the first.
+func (s *Service) writeAllocations(c *engine.Call, p *Port, ips []FixedIP, position int) error {
+	for i, f := range ips {
+		if _, err := c.Tx.Exec("INSERT INTO ip_allocations (subnet_id, ip_address, port_id, network_id, position) VALUES (?, ?, ?, ?, ?)",
+			f.SubnetID, f.IP.String(), p.ID, p.NetworkID, position+i); err != nil {
+			return fmt.Errorf("write address %s of port %s: %w", f.IP, p.ID, err)
+		}
+	}
+	return nil
+}
