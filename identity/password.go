@@ -1,0 +1,122 @@
+package identity
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+	"golang.org/x/time/rate"
+)
+
+var (
+	errWrongPassword = errors.New("wrong user or password")
+	errTooMany       = errors.New("too many failed logins")
+	errBusy          = errors.New("too many logins at once")
+)
+
+// Limits of password checks.
+const (
+	failureBurst   = 10               // wrong passwords of one user from one address at once
+	failureEvery   = 6 * time.Second  // one more each
+	bcryptAtOnce   = 2                // password checks running
+	bcryptPatience = 10 * time.Second // how long a login waits for its turn
+	maxWatched     = 10_000           // pairs of user and address remembered
+)
+
+// passwords checks passwords: slowly on purpose, a few at once, and not for ever.
+type passwords struct {
+	turn  chan struct{}
+	dummy []byte // a hash to spend time on when there is no such user
+
+	mu       sync.Mutex
+	failures map[string]*rate.Limiter
+}
+
+func newPasswords() (*passwords, error) {
+	dummy, err := bcrypt.GenerateFromPassword([]byte(newID()), bcrypt.DefaultCost)
+	if err != nil {
+		return nil, err
+	}
+	return &passwords{turn: make(chan struct{}, bcryptAtOnce), dummy: dummy, failures: map[string]*rate.Limiter{}}, nil
+}
+
+// check says whether the password is u's; u is nil when there is no such user. who is whom failures
+// are counted for: the user as named by the caller, and the caller's address, so that nobody locks
+// others out. Errors are errWrongPassword, errTooMany, errBusy.
+func (p *passwords) check(ctx context.Context, u *user, password, who string, now time.Time) error {
+	if !p.mayTry(who, now) {
+		return errTooMany
+	}
+	ok, err := p.matches(ctx, u, password)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		p.failed(who, now)
+		return errWrongPassword
+	}
+	return nil
+}
+
+func (p *passwords) matches(ctx context.Context, u *user, password string) (bool, error) {
+	if u != nil && u.Password != "" {
+		given, want := sha256.Sum256([]byte(password)), sha256.Sum256([]byte(u.Password))
+		return subtle.ConstantTimeCompare(given[:], want[:]) == 1, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, bcryptPatience)
+	defer cancel()
+	select {
+	case p.turn <- struct{}{}:
+		defer func() { <-p.turn }()
+	case <-ctx.Done():
+		return false, errBusy
+	}
+	hash := p.dummy
+	if u != nil && u.PasswordHash != "" {
+		hash = []byte(u.PasswordHash)
+	}
+	// bcrypt looks at no more than 72 bytes; a longer password would match by its beginning.
+	same := bcrypt.CompareHashAndPassword(hash, []byte(password)) == nil && len(password) <= 72
+	return same && u != nil && u.PasswordHash != "", nil
+}
+
+func (p *passwords) mayTry(who string, now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.failures[who]
+	return l == nil || l.TokensAt(now) >= 1
+}
+
+func (p *passwords) failed(who string, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.failures[who]
+	if l == nil {
+		p.makeRoom(now)
+		l = rate.NewLimiter(rate.Every(failureEvery), failureBurst)
+		p.failures[who] = l
+	}
+	l.AllowN(now, 1)
+}
+
+// makeRoom forgets those who have waited long enough and, if that is not enough, anybody.
+func (p *passwords) makeRoom(now time.Time) {
+	if len(p.failures) < maxWatched {
+		return
+	}
+	for who, l := range p.failures {
+		if l.TokensAt(now) >= failureBurst {
+			delete(p.failures, who)
+		}
+	}
+	for who := range p.failures {
+		if len(p.failures) < maxWatched {
+			return
+		}
+		delete(p.failures, who)
+	}
+}
