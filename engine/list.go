@@ -354,3 +354,24 @@ func (r *Resource[T]) envelope(c *Call, t *T, fields []string) []byte {
 func (r *Resource[T]) AppendObject(c *Call, b []byte, t *T) []byte {
 	return appendObject(b, t, r.shown(c, t, nil))
 }
+
+// AppendPlain writes t with all shown attributes, without asking policy about each: for objects
+// inside another object's answer.
+func (r *Resource[T]) AppendPlain(b []byte, t *T) []byte {
+	b = append(b, '{')
+	first := true
+	for _, a := range r.Attributes {
+		if a.IsHidden() || a.IsAdminOnly() {
+			continue
+		}
+		if !first {
+			b = append(b, ", "...)
+		}
+		first = false
+		b = append(b, '"')
+		b = append(b, a.Name...)
+		b = append(b, `": `...)
+		b = a.Append(b, t)
+	}
+	return append(b, '}')
+}

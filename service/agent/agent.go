@@ -78,7 +78,9 @@ func New(downAfter time.Duration, log *slog.Logger) *Service {
 			text("heartbeat_timestamp", "heartbeat_timestamp", func(a *Agent) *string { return &a.HeartbeatAt }),
 			resource.Computed("alive", func(b []byte, a *Agent) []byte { return resource.AppendBool(b, a.alive) }, nil),
 			resource.JSON("configurations", "configurations", func(a *Agent) *map[string]any { return &a.Configurations },
-				func(any) (map[string]any, error) { return nil, fault.Invalid("configurations are reported by the agent") }),
+				func(any) (map[string]any, error) {
+					return nil, fault.Invalid("configurations are reported by the agent")
+				}),
 			resource.OptionalText("description", "description", 255, func(a *Agent) *string { return &a.Description }).Put().Sort(),
 			text("availability_zone", "availability_zone", func(a *Agent) *string { return &a.Zone }).
 				Encoded(func(b []byte, a *Agent) []byte {
