@@ -26,6 +26,14 @@ type answer struct {
 // caller is a function that answers a request of somebody with a valid token.
 type caller func(x *session, r *http.Request) (answer, error)
 
+// Mount puts the handler at its place. Both patterns are needed: with only the second one the mux
+// answers a request for Prefix with a redirect that clients of OpenStack don't follow.
+func (s *Service) Mount(mux *http.ServeMux) {
+	h := s.Handler()
+	mux.Handle(Prefix, h)
+	mux.Handle(Prefix+"/", h)
+}
+
 // Handler serves Keystone's API v3, for paths with or without Prefix. Users, projects and roles can
 // only be read: they are changed in identity.yaml.
 func (s *Service) Handler() http.Handler {
