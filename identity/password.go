@@ -20,11 +20,11 @@ var (
 
 // Limits of password checks.
 const (
-	failureBurst   = 10               // wrong passwords of one user from one address at once
-	failureEvery   = 6 * time.Second  // one more each
-	bcryptAtOnce   = 2                // password checks running
-	bcryptPatience = 10 * time.Second // how long a login waits for its turn
-	maxWatched     = 10_000           // pairs of user and address remembered
+	failureBurst = 10               // wrong passwords of one user from one address at once
+	failureEvery = 6 * time.Second  // one more each
+	atOnce       = 2                // password checks running
+	patience     = 10 * time.Second // how long a login waits for its turn
+	maxWatched   = 10_000           // pairs of user and address remembered
 )
 
 // passwords checks passwords: slowly on purpose, a few at once, and not for ever.
@@ -41,7 +41,7 @@ func newPasswords() (*passwords, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &passwords{turn: make(chan struct{}, bcryptAtOnce), dummy: dummy, failures: map[string]*rate.Limiter{}}, nil
+	return &passwords{turn: make(chan struct{}, atOnce), dummy: dummy, failures: map[string]*rate.Limiter{}}, nil
 }
 
 // check says whether the password is u's; u is nil when there is no such user. who is whom failures
@@ -51,37 +51,47 @@ func (p *passwords) check(ctx context.Context, u *user, password, who string, no
 	if !p.mayTry(who, now) {
 		return errTooMany
 	}
-	ok, err := p.matches(ctx, u, password)
-	if err != nil {
+	if err := p.wait(ctx); err != nil {
 		return err
 	}
-	if !ok {
+	defer p.done()
+	if !p.mayTry(who, now) { // others may have failed while this one waited
+		return errTooMany
+	}
+	if !p.matches(u, password) {
 		p.failed(who, now)
 		return errWrongPassword
 	}
 	return nil
 }
 
-func (p *passwords) matches(ctx context.Context, u *user, password string) (bool, error) {
-	if u != nil && u.Password != "" {
-		given, want := sha256.Sum256([]byte(password)), sha256.Sum256([]byte(u.Password))
-		return subtle.ConstantTimeCompare(given[:], want[:]) == 1, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, bcryptPatience)
+// wait gives the caller its turn, which ends with done.
+func (p *passwords) wait(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	select {
 	case p.turn <- struct{}{}:
-		defer func() { <-p.turn }()
+		return nil
 	case <-ctx.Done():
-		return false, errBusy
+		return errBusy
 	}
+}
+
+func (p *passwords) done() { <-p.turn }
+
+func (p *passwords) matches(u *user, password string) bool {
+	if u != nil && u.Password != "" {
+		given, want := sha256.Sum256([]byte(password)), sha256.Sum256([]byte(u.Password))
+		return subtle.ConstantTimeCompare(given[:], want[:]) == 1
+	}
+	known := u != nil && u.PasswordHash != ""
 	hash := p.dummy
-	if u != nil && u.PasswordHash != "" {
+	if known {
 		hash = []byte(u.PasswordHash)
 	}
 	// bcrypt looks at no more than 72 bytes; a longer password would match by its beginning.
-	same := bcrypt.CompareHashAndPassword(hash, []byte(password)) == nil && len(password) <= 72
-	return same && u != nil && u.PasswordHash != "", nil
+	same := bcrypt.CompareHashAndPassword(hash, []byte(password)) == nil
+	return same && known && len(password) <= 72
 }
 
 func (p *passwords) mayTry(who string, now time.Time) bool {

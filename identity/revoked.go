@@ -24,24 +24,24 @@ type revocations struct {
 // openRevocations reads the file, if any, and drops what has expired from it.
 func openRevocations(stateDir, path string, now time.Time) (*revocations, error) {
 	r := &revocations{stateDir: stateDir, path: path}
-	err := locked(stateDir, func() error {
+	if err := r.compact(now); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// compact drops what has expired, here and in the file.
+func (r *revocations) compact(now time.Time) error {
+	err := locked(r.stateDir, func() error {
 		if err := r.reload(); err != nil {
 			return err
 		}
-		var b bytes.Buffer
-		for id, expires := range r.until {
-			if expires > now.Unix() {
-				fmt.Fprintf(&b, "%s %d\n", id, expires)
-			} else {
-				delete(r.until, id)
-			}
-		}
-		return writeFile(path, b.Bytes())
+		return writeFile(r.path, r.prune(now))
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read revoked tokens: %w", err)
+		return fmt.Errorf("keep revoked tokens: %w", err)
 	}
-	return r, nil
+	return nil
 }
 
 // reload reads the file again, for another server may have written to it.
@@ -50,6 +50,7 @@ func (r *revocations) reload() error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	data = data[:wholeLines(data)]
 	until := map[string]int64{}
 	lines := bufio.NewScanner(bytes.NewReader(data))
 	for lines.Scan() {
@@ -77,6 +78,15 @@ func (r *revocations) reload() error {
 // add revokes a token, safe on disk when it returns.
 func (r *revocations) add(auditID string, expires int64) error {
 	err := locked(r.stateDir, func() error {
+		data, err := os.ReadFile(r.path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if whole := wholeLines(data); whole < len(data) {
+			if err := os.Truncate(r.path, int64(whole)); err != nil {
+				return err
+			}
+		}
 		f, err := os.OpenFile(r.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 		if err != nil {
 			return err
@@ -93,6 +103,10 @@ func (r *revocations) add(auditID string, expires int64) error {
 	return nil
 }
 
+// wholeLines is the length of data without an unfinished last line: one that a crash cut short was
+// never promised to anybody, and one that is being written comes with the next reading.
+func wholeLines(data []byte) int { return bytes.LastIndexByte(data, '\n') + 1 }
+
 func (r *revocations) has(auditID string) bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -100,13 +114,17 @@ func (r *revocations) has(auditID string) bool {
 	return ok
 }
 
-// prune forgets what has expired.
-func (r *revocations) prune(now time.Time) {
+// prune forgets what has expired and gives the rest as lines of the file.
+func (r *revocations) prune(now time.Time) []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	var lines []byte
 	for id, expires := range r.until {
 		if expires <= now.Unix() {
 			delete(r.until, id)
+			continue
 		}
+		lines = fmt.Appendf(lines, "%s %d\n", id, expires)
 	}
+	return lines
 }

@@ -109,13 +109,19 @@ func (s *Service) readKeys() error {
 func (s *Service) Follow(ctx context.Context, every time.Duration) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
+	compacted := s.options.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		s.revoked.prune(s.options.Now())
+		if now := s.options.Now(); now.Sub(compacted) >= s.options.Lifetime {
+			compacted = now
+			if err := s.revoked.compact(now); err != nil {
+				s.options.Log.Error("expired entries stay in the list of revoked tokens", "error", err)
+			}
+		}
 		for _, w := range s.files {
 			switch changed, err := w.refresh(); {
 			case err != nil:

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -529,6 +530,67 @@ func TestFailedLogins(t *testing.T) {
 	}
 }
 
+func TestGuessingAtOnce(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	var wg sync.WaitGroup
+	var guesses atomic.Int64
+	for range 60 {
+		wg.Go(func() {
+			if b.ask("POST", "/v3/auth/tokens", loginBody("hashed", "wrong", "")).Code == 401 {
+				guesses.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if n := guesses.Load(); n < failureBurst || n >= failureBurst+atOnce {
+		t.Errorf("%d guesses went through at once", n)
+	}
+}
+
+func TestRevocationsAreCompacted(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for range 2 {
+		token := b.login("demo", onDemo)
+		b.ask("DELETE", "/v3/auth/tokens", "", "X-Auth-Token", token, "X-Subject-Token", token)
+		b.wait(40 * time.Minute)
+	}
+	if err := b.revoked.compact(b.now()); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(b.dir, revokedFile))
+	if err != nil || bytes.Count(data, []byte("\n")) != 1 || len(b.revoked.until) != 1 {
+		t.Errorf("of one live and one expired, %q is left, %v", data, err)
+	}
+}
+
+func TestTornRevocation(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	path := filepath.Join(b.dir, revokedFile)
+	if err := os.WriteFile(path, []byte("one 99999999999\ntwo 999"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	token := b.login("demo", onDemo)
+	if w := b.ask("DELETE", "/v3/auth/tokens", "", "X-Auth-Token", token, "X-Subject-Token", token); w.Code != 204 {
+		t.Fatalf("revoke: %d %s", w.Code, w.Body)
+	}
+	b.reopen()
+	if _, err := b.Authenticate(context.Background(), token); err == nil {
+		t.Error("a revocation after a torn one is lost")
+	}
+	if !b.revoked.has("one") || b.revoked.has("two") {
+		t.Errorf("revoked: %v", b.revoked.until)
+	}
+	if err := os.WriteFile(path, []byte("nonsense\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(Options{StateDir: b.dir, PublicURL: "http://x"}); err == nil {
+		t.Error("a list of revoked tokens that is not understood opens")
+	}
+}
+
 func TestFailuresAreForgotten(t *testing.T) {
 	t.Parallel()
 	p, err := newPasswords()
@@ -549,7 +611,7 @@ func TestBusy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range bcryptAtOnce {
+	for range atOnce {
 		p.turn <- struct{}{}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
