@@ -605,6 +605,23 @@ func TestFailuresAreForgotten(t *testing.T) {
 	}
 }
 
+func TestLongPasswords(t *testing.T) {
+	t.Parallel()
+	p, err := newPasswords()
+	if err != nil {
+		t.Fatal(err)
+	}
+	most := strings.Repeat("x", 72)
+	hash, err := bcrypt.GenerateFromPassword([]byte(most), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := &user{PasswordHash: string(hash)}
+	if !p.matches(u, most) || p.matches(u, most+"x") || p.matches(u, most[1:]) {
+		t.Error("a password is taken by its beginning, or not at all")
+	}
+}
+
 func TestBusy(t *testing.T) {
 	t.Parallel()
 	p, err := newPasswords()

@@ -102,7 +102,7 @@ func TestNotUnderstood(t *testing.T) {
 func TestChecks(t *testing.T) {
 	t.Parallel()
 	caller := &Credentials{
-		UserID: "u", UserName: "ann", ProjectID: "p", ProjectName: "shop",
+		UserID: "u", UserName: "ann", ProjectDomainID: "None", ProjectID: "p", ProjectName: "shop",
 		Roles: []string{"Member"}, ServiceRoles: []string{"service"},
 	}
 	target := attrs{
@@ -124,6 +124,7 @@ func TestChecks(t *testing.T) {
 		"project_name:shop":                    true,
 		"domain_id:%(empty)s":                  false,
 		"domain_id:%(null)s":                   false,
+		"project_domain_id:%(null)s":           false,
 		"domain_id:None":                       false,
 		"domain_id:":                           false,
 		"system_scope:all":                     false,
