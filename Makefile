@@ -34,10 +34,9 @@ scenarios: install-test build ## only the whole-system stories
 	$(GO) test -count=1 -timeout 40m -v $(SCENARIOS)
 
 check: ## formatting, vet, staticcheck, the house's import directions
-	@unformatted=$$($$(dirname $$($(GO) env GOROOT)/bin/x)/gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
+	@unformatted=$$($$($(GO) env GOROOT)/bin/gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
 		test -z "$$unformatted" || { echo "gofmt: $$unformatted"; exit 1; }
 	$(GO) vet ./...
-	cd tools && ../scripts/go tool -modfile=go.mod staticcheck -version >/dev/null
 	$(GO) -C tools build -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
 	bin/staticcheck ./...
 	$(GO) test -count=1 ./house

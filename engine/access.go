@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 
@@ -53,7 +54,7 @@ func (r *Resource[T]) permit(c *Call, action string, t *T, given resource.Given,
 	}
 	for _, a := range r.Attributes {
 		keys, sent := given[a.Name]
-		if !sent || !a.IsPoliced() || creating && r.isDefault(a, t) {
+		if !sent || !a.IsPoliced() || creating && r.likeAbsent(a, t, keys) {
 			continue
 		}
 		check(rule + ":" + a.Name)
@@ -72,6 +73,18 @@ func (r *Resource[T]) permit(c *Call, action string, t *T, given resource.Given,
 		text = "(" + strings.Join(rules, " and ") + ")"
 	}
 	return fault.Forbidden("%s is disallowed by policy", text)
+}
+
+// likeAbsent says whether a create that gives the attribute says no more than one that doesn't, so
+// that its rules need not be asked: many clients send every default. A map or list is like an absent
+// one only when it is null.
+func (r *Resource[T]) likeAbsent(a *resource.Attribute[T], t *T, keys []string) bool {
+	if a.HasSubKeys() {
+		return keys == nil
+	}
+	fresh := new(T)
+	a.SetDefault(fresh)
+	return bytes.Equal(a.Append(nil, fresh), a.Append(nil, t))
 }
 
 // visible says whether the caller may see t.

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"bytes"
 	"fmt"
 	"maps"
 	"slices"
@@ -166,11 +165,4 @@ func (r *Resource[T]) objects(body any) (list []map[string]any, bulk bool, err e
 		list = append(list, object)
 	}
 	return list, true, nil
-}
-
-// isDefault says whether t's value of a is what a create without the attribute gives.
-func (r *Resource[T]) isDefault(a *resource.Attribute[T], t *T) bool {
-	fresh := new(T)
-	a.SetDefault(fresh)
-	return bytes.Equal(a.Append(nil, fresh), a.Append(nil, t))
 }

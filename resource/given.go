@@ -1,6 +1,7 @@
 package resource
 
-// Given says which attributes a client sent, and for maps and lists of maps which keys in them.
+// Given says which attributes a client sent, and for maps and lists of maps which keys in them; the
+// keys are nil only for null.
 type Given map[string][]string
 
 // Has says whether the client sent the attribute.
@@ -21,7 +22,10 @@ func (g Given) Any(names ...string) bool {
 
 // keysOf lists the distinct keys of a map or of a list of maps, in order of appearance.
 func keysOf(v any) []string {
-	var keys []string
+	if v == nil {
+		return nil
+	}
+	keys := []string{}
 	add := func(m map[string]any) {
 	next:
 		for key := range m {
