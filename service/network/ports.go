@@ -310,3 +310,6 @@ func (p *Port) Want(addresses ...FixedIP) {
 		p.wanted[i] = addressRequest{subnet: f.SubnetID, ip: f.IP}
 	}
 }
+
+// Bound says whether the port is bound to its host.
+func (p *Port) Bound() bool { return p.Host != "" && p.VIFType != vifFailed && p.VIFType != vifUnbound }

@@ -316,3 +316,6 @@ func remote(r *Rule) netip.Prefix {
 	}
 	return p
 }
+
+// Ingress says whether the rule is about packets towards the port.
+func (r *Rule) Ingress() bool { return r.Direction == ingress }

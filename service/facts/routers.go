@@ -1,0 +1,127 @@
+package facts
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"neutrino/desired"
+	"neutrino/engine"
+	"neutrino/service/network"
+	"neutrino/service/router"
+	"neutrino/store"
+)
+
+// routers gives routers with their ports, subnets and floating IPs.
+func (r *Reader) routers(c *engine.Call, ids []string) ([]*desired.Router, map[string]Status, error) {
+	routers, err := r.Router.Routers.Find(c, byIDs(ids))
+	if err != nil {
+		return nil, nil, err
+	}
+	around, err := r.around(c, ids)
+	if err != nil {
+		return nil, nil, err
+	}
+	items := make([]*desired.Router, len(routers))
+	statuses := map[string]Status{}
+	for i, rt := range routers {
+		statuses[rt.ID] = Status{rt.Status, rt.StatusReason}
+		items[i] = &desired.Router{
+			ID: rt.ID, Revision: rt.Revision, ProjectID: rt.ProjectID, Host: rt.Host, AdminStateUp: rt.AdminStateUp, Routes: routes(rt.Routes),
+		}
+		for _, p := range around.ports[rt.ID] {
+			port := around.routerPort(p)
+			if p.DeviceOwner == router.OwnerInterface {
+				items[i].Interfaces = append(items[i].Interfaces, port)
+				continue
+			}
+			items[i].Gateway = &desired.Gateway{RouterPort: port, EnableSNAT: rt.EnableSNAT, NextHops: nextHops(port.Subnets)}
+		}
+		slices.SortFunc(items[i].Interfaces, func(a, b desired.RouterPort) int { return strings.Compare(a.PortID, b.PortID) })
+		for _, f := range around.floating[rt.ID] {
+			statuses[f.ID] = Status{f.Status, f.StatusReason}
+			items[i].FloatingIPs = append(items[i].FloatingIPs, desired.FloatingIP{ID: f.ID, Revision: f.Revision, Floating: f.IP, Fixed: f.FixedIP})
+		}
+		slices.SortFunc(items[i].FloatingIPs, func(a, b desired.FloatingIP) int { return strings.Compare(a.ID, b.ID) })
+	}
+	return items, statuses, nil
+}
+
+// surroundings are what routers are made of beside their own rows, read at once for all.
+type surroundings struct {
+	ports    map[string][]*network.Port // router id → its ports
+	subnets  map[string]*network.Subnet
+	mtus     map[string]int // network id → MTU
+	floating map[string][]*router.FloatingIP
+}
+
+func (r *Reader) around(c *engine.Call, ids []string) (*surroundings, error) {
+	a := &surroundings{
+		ports: map[string][]*network.Port{}, subnets: map[string]*network.Subnet{}, mtus: map[string]int{}, floating: map[string][]*router.FloatingIP{},
+	}
+	mine := store.In("t.device_owner", []string{router.OwnerInterface, router.OwnerGateway})
+	associated := store.Where("t.router_id <> ''")
+	if ids != nil {
+		mine = store.And(mine, store.In("t.device_id", ids))
+		associated = store.In("t.router_id", ids)
+	}
+	ports, err := r.Network.Ports.Find(c, mine)
+	if err != nil {
+		return nil, err
+	}
+	var networks []string
+	for _, p := range ports {
+		a.ports[p.DeviceID] = append(a.ports[p.DeviceID], p)
+		if !slices.Contains(networks, p.NetworkID) {
+			networks = append(networks, p.NetworkID)
+		}
+	}
+	subnets, err := r.Network.Subnets.Find(c, store.In("t.network_id", networks))
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range subnets {
+		a.subnets[s.ID] = s
+	}
+	found, err := r.Network.Networks.Find(c, store.In("t.id", networks))
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range found {
+		a.mtus[n.ID] = n.MTU
+	}
+	floating, err := r.Router.FloatingIPs.Find(c, associated)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range floating {
+		a.floating[f.RouterID] = append(a.floating[f.RouterID], f)
+	}
+	return a, nil
+}
+
+func (a *surroundings) routerPort(p *network.Port) desired.RouterPort {
+	port := desired.RouterPort{PortID: p.ID, NetworkID: p.NetworkID, MAC: p.MAC, MTU: a.mtus[p.NetworkID]}
+	for _, f := range p.FixedIPs {
+		s := a.subnets[f.SubnetID]
+		if s == nil {
+			continue
+		}
+		port.Addresses = append(port.Addresses, netip.PrefixFrom(f.IP, s.CIDR.Bits()))
+		if !slices.ContainsFunc(port.Subnets, func(have desired.Subnet) bool { return have.ID == s.ID }) {
+			port.Subnets = append(port.Subnets, subnetItem(s))
+		}
+	}
+	return port
+}
+
+// nextHops are the subnets' gateways, one of each family.
+func nextHops(subnets []desired.Subnet) []netip.Addr {
+	var hops []netip.Addr
+	for _, s := range subnets {
+		if s.Gateway.IsValid() && !slices.ContainsFunc(hops, func(h netip.Addr) bool { return h.Is4() == s.Gateway.Is4() }) {
+			hops = append(hops, s.Gateway)
+		}
+	}
+	return hops
+}
