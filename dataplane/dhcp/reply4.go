@@ -122,7 +122,7 @@ func fill4(out, m *dhcpv4.DHCPv4, lease *Lease4, inform bool) {
 		room = min(int(size), 1500) - 28 - 240 - 4
 	}
 	for code, value := range out.Options {
-		room -= sizeOf(code, value)
+		room -= sizeOf(value)
 	}
 	ipxe := m.Options.Has(dhcpv4.GenericOptionCode(175)) ||
 		string(m.Options.Get(dhcpv4.OptionUserClassInformation)) == "iPXE"
@@ -142,18 +142,18 @@ func fill4(out, m *dhcpv4.DHCPv4, lease *Lease4, inform bool) {
 			out.BootFileName = string(o.Value)
 		}
 		if old, twice := out.Options[uint8(o.Code)]; twice {
-			room += sizeOf(uint8(o.Code), old)
+			room += sizeOf(old)
 		}
-		if n := sizeOf(uint8(o.Code), o.Value); n <= room {
+		if n := sizeOf(o.Value); n <= room {
 			out.Options[uint8(o.Code)] = o.Value
 			room -= n
 			extra[o.Code] = true
 		}
 	}
-	asked := m.ParameterRequestList()
+	asked := m.Options.Get(dhcpv4.OptionParameterRequestList)
 	for _, o := range standard4(lease, inform) {
-		wanted := o.always || len(asked) == 0 && o.code != 249 || asked.Has(dhcpv4.GenericOptionCode(o.code))
-		if n := sizeOf(o.code, o.value); wanted && !extra[int(o.code)] && len(o.value) > 0 && n <= room {
+		wanted := o.always || len(asked) == 0 && o.code != 249 || slices.Contains(asked, o.code)
+		if n := sizeOf(o.value); wanted && !extra[int(o.code)] && len(o.value) > 0 && n <= room {
 			out.Options[o.code] = o.value
 			room -= n
 		}
@@ -204,7 +204,7 @@ func standard4(lease *Lease4, inform bool) []ranked {
 }
 
 // sizeOf is what an option takes on the wire; long ones are split (RFC 3396).
-func sizeOf(_ uint8, value []byte) int {
+func sizeOf(value []byte) int {
 	return len(value) + 2*max(1, (len(value)+254)/255)
 }
 
