@@ -121,7 +121,7 @@ func fill4(out, m *dhcpv4.DHCPv4, lease *Lease4, inform bool) {
 	if size, err := m.MaxMessageSize(); err == nil && size > 576 {
 		room = min(int(size), 1500) - 28 - 240 - 4
 	}
-	for code, value := range out.Options {
+	for _, value := range out.Options {
 		room -= sizeOf(value)
 	}
 	ipxe := m.Options.Has(dhcpv4.GenericOptionCode(175)) ||
