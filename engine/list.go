@@ -84,11 +84,10 @@ func (r *Resource[T]) list(c *Call, q Query, w io.Writer) error {
 	var reversed [][]byte // a page read backwards is turned round at its end
 	var first, last string
 	count := 0
-	dests := make([]any, len(r.sql.columns))
-	t := new(T)
+	row := r.newRow()
+	t := &row.object
 	err = c.Tx.Each(func(rows *sql.Rows) error {
-		*t = *new(T)
-		if err := r.scan(rows, t, dests); err != nil {
+		if err := row.scan(rows); err != nil {
 			return err
 		}
 		for _, f := range attach {
@@ -107,13 +106,13 @@ func (r *Resource[T]) list(c *Call, q Query, w io.Writer) error {
 			shown = r.shown(c, t, l.fields)
 		}
 		if l.reverse {
-			reversed = append(reversed, appendObject(nil, t, shown))
+			reversed = append(reversed, row.append(nil, shown))
 			return nil
 		}
 		if b[len(b)-1] != '[' {
 			b = append(b, ", "...)
 		}
-		b = appendObject(b, t, shown)
+		b = row.append(b, shown)
 		if len(b) >= flushSize {
 			// the last byte stays, so that the next object sees that there is one before it
 			if _, err := w.Write(b[:len(b)-1]); err != nil {

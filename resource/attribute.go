@@ -30,6 +30,7 @@ type Attribute[T any] struct {
 	dest       func(t *T) any // where SQL scans to
 	filterArg  func(text string) (any, error)
 	where      func(values []string, self string) (store.Cond, error)
+	raw        bool // the column's text is the JSON that goes out
 	subKeys    bool // the value is a map or a list of maps whose keys policy may rule on
 }
 
@@ -72,7 +73,7 @@ func (a *Attribute[T]) Decoded(decode func(t *T, value any) error) *Attribute[T]
 
 // Encoded replaces how the value is written as JSON.
 func (a *Attribute[T]) Encoded(encode func(b []byte, t *T) []byte) *Attribute[T] {
-	a.encode = encode
+	a.encode, a.raw = encode, false
 	return a
 }
 
@@ -129,6 +130,10 @@ func (a *Attribute[T]) Value(t *T) any {
 	}
 	return a.value(t)
 }
+
+// IsRaw says whether the column's text is the value's JSON form, so that a list can copy it without
+// reading it.
+func (a *Attribute[T]) IsRaw() bool { return a.raw }
 
 // Dest is the place that SQL scans the column to.
 func (a *Attribute[T]) Dest(t *T) any { return a.dest(t) }

@@ -226,7 +226,7 @@ func IP[T any](name, column string, field func(t *T) *netip.Addr) *Attribute[T] 
 // searched. parse converts and validates a client's value; the field's own JSON form is the wire's.
 func JSON[T, V any](name, column string, field func(t *T) *V, parse func(value any) (V, error)) *Attribute[T] {
 	return &Attribute[T]{
-		Name: name, Column: column,
+		Name: name, Column: column, raw: true,
 		setDefault: func(*T) {},
 		decode: func(t *T, v any) error {
 			parsed, err := parse(v)
