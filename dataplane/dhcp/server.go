@@ -30,6 +30,7 @@ type Server struct {
 	mac   address.MAC
 	log   *slog.Logger
 	limit *rate.Limiter // of log lines
+	ended atomic.Bool   // by Close
 	done  chan struct{}
 }
 
@@ -97,6 +98,7 @@ func (s *Server) SetTable(t *Table) { s.table.Store(t) }
 
 // Close ends the service and waits until the last reply is out.
 func (s *Server) Close() {
+	s.ended.Store(true)
 	s.closeSockets()
 	<-s.done
 }
@@ -124,7 +126,7 @@ func (s *Server) serve() {
 			continue // the interface is down for a while
 		}
 		if err != nil {
-			if !errors.Is(err, net.ErrClosed) {
+			if !s.ended.Load() {
 				s.log.Error("DHCP ends", "error", err)
 			}
 			return
