@@ -1,0 +1,102 @@
+package metadata
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"neutrino/agent"
+	"neutrino/desired"
+)
+
+// TestMain runs the tests in user and network namespaces of their own: no root is needed, and
+// nothing outside is touched.
+func TestMain(m *testing.M) {
+	if os.Getenv("NEUTRINO_SANDBOX") != "" {
+		os.Exit(m.Run())
+	}
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Env = append(os.Environ(), "NEUTRINO_SANDBOX=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+	}
+	if err := cmd.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func get(from netip.Addr, to string) (int, string, error) {
+	c := http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))}
+			return d.DialContext(ctx, "tcp", to)
+		},
+	}}
+	r, err := c.Get("http://169.254.169.254/latest/meta-data/instance-id")
+	if err != nil {
+		return 0, "", err
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	return r.StatusCode, string(body), err
+}
+
+func TestListenersInANamespace(t *testing.T) {
+	guest6 := mac5.LinkLocal()
+	for _, line := range []string{
+		"link set lo up", "link add qr-i1 type veth peer name far", "link set qr-i1 up", "link set far up",
+		"address add 169.254.169.254/32 dev lo", "address add 10.0.0.5/32 dev lo", "address add 10.0.0.77/32 dev lo",
+		"address add fe80::a9fe:a9fe/64 dev qr-i1 nodad", "address add " + guest6.String() + "/64 dev qr-i1 nodad",
+	} {
+		if out, err := exec.Command("ip", strings.Fields(line)...).CombinedOutput(); err != nil {
+			t.Fatalf("ip %s: %v %s", line, err, out)
+		}
+	}
+	state := cloud()
+	router := *state.Routers["r"]
+	router.Interfaces = router.Interfaces[:1]
+	state.Put(&router)
+	host := &here{identity: 1}
+	m, err := New(Options{Host: "h1"}, host, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	for range 2 { // the second time the namespace is another one, and the listeners are made anew
+		if _, err := m.Apply(t.Context(), state, agent.Change{Full: true}); err != nil {
+			t.Fatal(err)
+		}
+		if code, body, err := get(netip.MustParseAddr("10.0.0.5"), "169.254.169.254:80"); err != nil || code != 200 || body != "instance-p5" {
+			t.Errorf("the guest: %d %q %v", code, body, err)
+		}
+		if code, _, err := get(netip.MustParseAddr("10.0.0.77"), "169.254.169.254:80"); err != nil || code != 404 {
+			t.Errorf("a stranger: %d %v", code, err)
+		}
+		if code, body, err := get(guest6.WithZone("qr-i1"), "[fe80::a9fe:a9fe%qr-i1]:80"); err != nil || code != 200 || body != "instance-p5" {
+			t.Errorf("the guest by IPv6: %d %q %v", code, body, err)
+		}
+		host.identity++
+	}
+	state.Delete(router.Key())
+	if _, err := m.Apply(t.Context(), state, agent.Change{Keys: map[desired.Key]struct{}{router.Key(): {}}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := get(netip.MustParseAddr("10.0.0.5"), "169.254.169.254:80"); err == nil {
+		t.Error("somebody listens for a router that is gone")
+	}
+}
