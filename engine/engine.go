@@ -66,6 +66,9 @@ func Once[K comparable, V any](c *Call, key K, load func() (V, error)) (V, error
 	return v, err
 }
 
+// Remember tells Once what load would give for key: for what a page's loader has read at once.
+func Remember[K comparable, V any](c *Call, key K, v V) { c.memo[key] = v }
+
 // Forget drops what Once remembers for key, after a rule has changed the row.
 func Forget[K comparable](c *Call, key K) { delete(c.memo, key) }
 

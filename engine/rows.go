@@ -104,20 +104,28 @@ func (r *Resource[T]) Get(c *Call, id string) (*T, error) {
 	return found[0], nil
 }
 
+// Rows gives the own rows of the objects that meet cond without running the loaders.
+func (r *Resource[T]) Rows(c *Call, cond store.Cond) ([]*T, error) {
+	var found []*T
+	dests := make([]any, len(r.sql.columns))
+	err := c.Tx.Each(func(rows *sql.Rows) error {
+		t := new(T)
+		found = append(found, t)
+		return r.scan(rows, t, dests)
+	}, "SELECT "+r.sql.list+" FROM "+r.Table+" t"+cond.Clause(), cond.Args...)
+	return found, err
+}
+
 // Row gives an object's own row by id without running the loaders, or the not-found error.
 func (r *Resource[T]) Row(c *Call, id string) (*T, error) {
-	var t *T
-	err := c.Tx.Each(func(rows *sql.Rows) error {
-		t = new(T)
-		return r.scan(rows, t, make([]any, len(r.sql.columns)))
-	}, "SELECT "+r.sql.list+" FROM "+r.Table+" t WHERE t.id = ?", id)
+	found, err := r.Rows(c, store.Where("t.id = ?", id))
 	if err != nil {
 		return nil, err
 	}
-	if t == nil {
+	if len(found) == 0 {
 		return nil, r.NotFound(id)
 	}
-	return t, nil
+	return found[0], nil
 }
 
 // GetVisible is Get for an object that the caller must be allowed to see; otherwise it is not found.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -132,3 +133,5 @@ func TestRingOfResources(t *testing.T) {
 		t.Fatalf("after its port has gone: %v", f)
 	}
 }
+
+func parseQuery(text string) (url.Values, error) { return url.ParseQuery(text) }

@@ -339,3 +339,19 @@ func (s *Service) networkOf(c *engine.Call, id string) (*Network, error) {
 		return n, nil
 	})
 }
+
+// preload reads the networks of a page of ports or subnets at once, for the policy rules that ask
+// who owns them. Administrators' rules don't.
+func preload[T any](s *Service, table string) engine.Loader[T] {
+	return func(c *engine.Call, page engine.Page) (func(*T), error) {
+		nothing := func(*T) {}
+		if c.Admin() {
+			return nothing, nil
+		}
+		networks, err := s.Networks.Find(c.Elevated(), store.Where("t.id IN (SELECT x.network_id FROM "+table+" x"+page.Join("x.id")+")", page.Args...))
+		for _, n := range networks {
+			engine.Remember(c, networkKey{n.ID, true}, n)
+		}
+		return nothing, err
+	}
+}

@@ -120,7 +120,7 @@ func (s *Service) declarePorts() {
 		Scope: func(c *engine.Call, self string) store.Cond {
 			return store.Where(self+".network_id IN (SELECT w.id FROM networks w WHERE w.project_id = ?)", c.Caller.ProjectID)
 		},
-		Loaders:   []engine.Loader[Port]{loadFixedIPs},
+		Loaders:   []engine.Loader[Port]{loadFixedIPs, preload[Port](s, "ports")},
 		Prepare:   s.preparePort,
 		OnCreate:  s.createPort,
 		OnCreated: s.portCreated,

@@ -97,7 +97,7 @@ func (s *Service) declareSubnets() {
 			"router:external": networkFilter(externalAccess),
 			"shared":          networkFilter(sharedAccess),
 		},
-		Loaders:   []engine.Loader[Subnet]{loadSubnetExternal},
+		Loaders:   []engine.Loader[Subnet]{loadSubnetExternal, preload[Subnet](s, "subnets")},
 		Prepare:   s.prepareSubnet,
 		OnCreate:  s.createSubnet,
 		OnCreated: s.subnetCreated,

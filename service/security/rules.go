@@ -122,10 +122,7 @@ func (s *Service) declareRules() {
 		Scope: func(c *engine.Call, self string) store.Cond {
 			return store.Where(self+".security_group_id IN (SELECT g.id FROM security_groups g WHERE g.project_id = ?)", c.Caller.ProjectID)
 		},
-		Loaders: []engine.Loader[Rule]{func(c *engine.Call, page engine.Page) (func(r *Rule), error) {
-			defaults, err := engine.TextSet(c, "SELECT d.security_group_id FROM default_security_groups d")
-			return func(r *Rule) { r.defaultGroup = defaults[r.GroupID] }, err
-		}},
+		Loaders: []engine.Loader[Rule]{loadDefaults, s.preloadGroups},
 		Prepare: func(c *engine.Call, r *Rule, _ resource.Given) error {
 			_, err := s.groupTarget(c, r)
 			return err
@@ -136,9 +133,31 @@ func (s *Service) declareRules() {
 	}
 }
 
+// loadDefaults says which rules of a page are of a default group.
+func loadDefaults(c *engine.Call, page engine.Page) (func(r *Rule), error) {
+	defaults, err := engine.TextSet(c, "SELECT d.security_group_id FROM default_security_groups d JOIN security_group_rules x ON x.security_group_id = d.security_group_id"+
+		page.Join("x.id"), page.Args...)
+	return func(r *Rule) { r.defaultGroup = defaults[r.GroupID] }, err
+}
+
+// preloadGroups reads the groups of a page of rules at once, for the policy rules that ask who owns
+// them. Administrators' rules don't.
+func (s *Service) preloadGroups(c *engine.Call, page engine.Page) (func(r *Rule), error) {
+	nothing := func(*Rule) {}
+	if c.Admin() {
+		return nothing, nil
+	}
+	groups, err := s.Groups.Rows(c, store.Where("t.id IN (SELECT x.security_group_id FROM security_group_rules x"+page.Join("x.id")+")", page.Args...))
+	for _, g := range groups {
+		engine.Remember(c, groupKey{g.ID}, g)
+	}
+	return nothing, err
+}
+
+type groupKey struct{ id string }
+
 func (s *Service) group(c *engine.Call, id string) (*Group, error) {
-	type key struct{ group string }
-	return engine.Once(c, key{id}, func() (*Group, error) { return s.Groups.Row(c, id) })
+	return engine.Once(c, groupKey{id}, func() (*Group, error) { return s.Groups.Row(c, id) })
 }
 
 func (s *Service) groupTarget(c *engine.Call, r *Rule) (policy.Target, error) {
