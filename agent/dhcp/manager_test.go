@@ -156,9 +156,9 @@ func cloud() *desired.State {
 		{ID: "s6", CIDR: netip.MustParsePrefix("2001:db8::/64"), EnableDHCP: true, AddressMode: "dhcpv6-stateful"},
 	}})
 	s.Put(&desired.Port{ID: "dhcp-port-0001", NetworkID: "net", Host: "h1", DeviceOwner: "network:dhcp", AdminStateUp: true,
-		MAC: address.MustParseMAC("fa:16:3e:00:00:02"), FixedIPs: []desired.FixedIP{{"s4", netip.MustParseAddr("10.0.0.2")}, {"s6", netip.MustParseAddr("2001:db8::2")}}})
+		MAC: address.MustParseMAC("fa:16:3e:00:00:02"), FixedIPs: []desired.FixedIP{{SubnetID: "s4", IP: netip.MustParseAddr("10.0.0.2")}, {SubnetID: "s6", IP: netip.MustParseAddr("2001:db8::2")}}})
 	s.Put(&desired.Port{ID: "p5", Revision: 7, NetworkID: "net", Host: "h2", DeviceOwner: "compute:nova", DeviceID: "i5", AdminStateUp: true, Hostname: "host-10-0-0-5",
-		MAC: guestMAC, FixedIPs: []desired.FixedIP{{"s4", netip.MustParseAddr("10.0.0.5")}, {"s6", netip.MustParseAddr("2001:db8::5")}}})
+		MAC: guestMAC, FixedIPs: []desired.FixedIP{{SubnetID: "s4", IP: netip.MustParseAddr("10.0.0.5")}, {SubnetID: "s6", IP: netip.MustParseAddr("2001:db8::5")}}})
 	return s
 }
 
@@ -296,7 +296,7 @@ func TestRealClient(t *testing.T) {
 
 	// A bad extra option is said, and costs only itself.
 	p := *state.Ports["p5"]
-	p.Revision, p.DHCP = 8, []desired.DHCPOption{{"no-such", "1", 4}, {"ntp-server", "10.0.0.9", 4}}
+	p.Revision, p.DHCP = 8, []desired.DHCPOption{{Name: "no-such", Value: "1", IPVersion: 4}, {Name: "ntp-server", Value: "10.0.0.9", IPVersion: 4}}
 	state.Put(&p)
 	calls := sh.calls
 	if r := apply(t, m, state, p.Key())["p5"]; r.Up || r.Revision != 8 || !strings.Contains(r.Reason, "no-such") {
@@ -326,7 +326,7 @@ func TestRoutedNetworkHasNoMetadataOfItsOwn(t *testing.T) {
 	if v4, v6 := NeedsMetadata(state, "net"); !v4 || !v6 {
 		t.Error("an isolated network gets no metadata")
 	}
-	state.Put(&desired.Port{ID: "r", NetworkID: "net", DeviceOwner: "network:router_interface", FixedIPs: []desired.FixedIP{{"s4", netip.MustParseAddr("10.0.0.1")}}})
+	state.Put(&desired.Port{ID: "r", NetworkID: "net", DeviceOwner: "network:router_interface", FixedIPs: []desired.FixedIP{{SubnetID: "s4", IP: netip.MustParseAddr("10.0.0.1")}}})
 	if v4, v6 := NeedsMetadata(state, "net"); v4 || v6 {
 		t.Error("a routed network gets metadata twice")
 	}
