@@ -1,0 +1,170 @@
+// Package api is the door: it matches routes, turns tokens into callers, reads bodies within limits,
+// and writes answers and errors in the Networking API's envelopes. What is behind a path is the
+// engine's business.
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"neutrino/engine"
+	"neutrino/fault"
+	"neutrino/identity"
+	"neutrino/policy"
+)
+
+// Options say what the door opens to.
+type Options struct {
+	Engine        *engine.Engine
+	Collections   []engine.Collection
+	Authenticator identity.Authenticator
+	Extensions    []string // aliases to show; each must be known to extensions.json
+	IdentityURL   string   // told in WWW-Authenticate of a 401
+	MaxBody       int64    // bytes; 0: 10 MiB
+	TrustProxy    bool     // X-Forwarded-Proto and X-Forwarded-Host are from our own proxy
+	Log           *slog.Logger
+}
+
+// door is the handler.
+type door struct {
+	Options
+	collections map[string]engine.Collection // by path name, hyphens and underscores alike
+	extensions  []extension
+	metrics     *metrics
+}
+
+// New makes the handler for /, /v2.0, /healthcheck and /metrics. It fails on an extension that it
+// does not know.
+func New(o Options) (http.Handler, error) {
+	if o.MaxBody == 0 {
+		o.MaxBody = 10 << 20
+	}
+	d := &door{Options: o, collections: map[string]engine.Collection{}, metrics: newMetrics()}
+	for _, col := range o.Collections {
+		d.collections[col.Describe().Plural] = col
+	}
+	var err error
+	if d.extensions, err = knownExtensions(o.Extensions); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// ServeHTTP implements http.Handler.
+func (d *door) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	r := newRequest(d, w, req)
+	w.Header().Set("X-Openstack-Request-Id", r.id)
+	defer r.finish()
+	if err := d.route(r); err != nil {
+		r.fail(err)
+	}
+}
+
+// route finds what a path means.
+func (d *door) route(r *request) error {
+	path := strings.TrimSuffix(r.URL.Path, ".json")
+	switch path {
+	case "/":
+		return r.versions()
+	case "/healthcheck":
+		return r.text(http.StatusOK, "OK")
+	case "/metrics":
+		d.metrics.handler.ServeHTTP(r.writer, r.Request)
+		return nil
+	}
+	rest, ok := strings.CutPrefix(path, "/v2.0/")
+	if !ok {
+		return notFound()
+	}
+	if err := r.authenticate(); err != nil {
+		return err
+	}
+	if rest == "" {
+		return r.resources()
+	}
+	words := strings.Split(strings.TrimSuffix(rest, "/"), "/")
+	r.collection = strings.ReplaceAll(words[0], "-", "_")
+	switch r.collection {
+	case "extensions":
+		return r.showExtensions(words[1:])
+	case "quotas":
+		return r.quotas(words[1:])
+	}
+	col := d.collections[r.collection]
+	if col == nil {
+		return notFound()
+	}
+	switch len(words) {
+	case 1:
+		return r.whole(col)
+	case 2:
+		return r.one(col, words[1])
+	case 3:
+		if words[2] == "tags" && col.Describe().Taggable {
+			return r.tags(col, words[1])
+		}
+		if r.Method == http.MethodPut {
+			return r.act(col, words[1], words[2])
+		}
+	case 4:
+		if words[2] == "tags" && col.Describe().Taggable {
+			return r.tag(col, words[1], words[3])
+		}
+	}
+	return notFound()
+}
+
+func notFound() error { return fault.NotFound("HTTPNotFound", "The resource could not be found.") }
+
+func notAllowed() error {
+	return fault.New(http.StatusMethodNotAllowed, "HTTPMethodNotAllowed",
+		"The server could not comply with the request since it is either malformed or otherwise incorrect.")
+}
+
+// authenticate turns the tokens into the caller.
+func (r *request) authenticate() error {
+	token := r.Header.Get("X-Auth-Token")
+	if token == "" {
+		return identity.ErrInvalidToken
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), 30*time.Second)
+	defer cancel()
+	caller, err := r.door.Authenticator.Authenticate(ctx, token)
+	if err != nil {
+		return err
+	}
+	if service := r.Header.Get("X-Service-Token"); service != "" {
+		if other, err := r.door.Authenticator.Authenticate(ctx, service); err == nil {
+			caller.ServiceRoles = other.Roles
+		} else if errors.Is(err, identity.ErrUnavailable) {
+			return err
+		}
+	}
+	r.caller = caller
+	return nil
+}
+
+// caller is who asks; nil before authentication.
+func (r *request) project() string {
+	if r.caller == nil {
+		return ""
+	}
+	return r.caller.ProjectID
+}
+
+var _ policy.Target = projectTarget("")
+
+// projectTarget is an object of a project, for rules that only ask whose it is.
+type projectTarget string
+
+// Attr implements policy.Target.
+func (p projectTarget) Attr(name string) (any, bool) {
+	if name == "project_id" || name == "tenant_id" {
+		return string(p), true
+	}
+	return nil, false
+}

@@ -1,0 +1,221 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/google/uuid"
+
+	"neutrino/engine"
+	"neutrino/fault"
+	"neutrino/identity"
+	"neutrino/policy"
+	"neutrino/resource"
+)
+
+// request is one call with what is known of it so far.
+type request struct {
+	*http.Request
+	door       *door
+	writer     http.ResponseWriter
+	id         string
+	began      time.Time
+	caller     *policy.Credentials
+	collection string
+	status     int // 0 until the answer begins
+}
+
+// maxDepth is how deeply a body may be nested.
+const maxDepth = 32
+
+// flushTimeout is how long a client may take for each part of a list.
+const flushTimeout = 30 * time.Second
+
+func newRequest(d *door, w http.ResponseWriter, req *http.Request) *request {
+	d.metrics.inFlight.Inc()
+	return &request{Request: req, door: d, writer: w, id: "req-" + uuid.NewString(), began: time.Now()}
+}
+
+// finish logs and counts the call, also one that panicked.
+func (r *request) finish() {
+	if cause := recover(); cause != nil {
+		r.door.Log.Error("panic while serving", "request_id", r.id, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
+		if r.status == 0 {
+			r.fail(errors.New("panic"))
+		}
+	}
+	took := time.Since(r.began)
+	r.door.metrics.count(r, took)
+	level := slog.LevelInfo
+	if r.URL.Path == "/healthcheck" || r.URL.Path == "/metrics" {
+		level = slog.LevelDebug
+	}
+	r.door.Log.Log(r.Context(), level, "request", "method", r.Method, "path", r.URL.Path, "status", r.status,
+		"ms", float64(took.Microseconds())/1000, "project", r.project(), "request_id", r.id)
+}
+
+// fail answers with an error.
+func (r *request) fail(err error) {
+	if r.status != 0 { // the answer has begun: break it off rather than end it as if it were whole
+		r.door.Log.Warn("answer broken off", "request_id", r.id, "error", err)
+		panic(http.ErrAbortHandler)
+	}
+	h := r.writer.Header()
+	switch {
+	case errors.Is(err, identity.ErrInvalidToken):
+		h.Set("WWW-Authenticate", `Keystone uri="`+r.door.IdentityURL+`"`)
+		r.write(http.StatusUnauthorized, "text/plain", []byte("The request you have made requires authentication.\n"))
+		return
+	case errors.Is(err, identity.ErrUnavailable):
+		r.door.Log.Warn("identity service unavailable", "request_id", r.id, "error", err)
+		h.Set("Retry-After", "5")
+		r.write(http.StatusServiceUnavailable, "text/plain", []byte("The identity service can't be reached at present. Please try again.\n"))
+		return
+	}
+	e, ok := fault.As(err)
+	if !ok {
+		r.door.Log.Error("request failed", "request_id", r.id, "method", r.Method, "path", r.URL.Path, "error", err)
+		e = fault.New(http.StatusInternalServerError, "HTTPInternalServerError", "Request Failed: internal server error while processing your request.")
+	}
+	b := append([]byte(`{"NeutronError": {"type": `), resource.AppendString(nil, e.Type)...)
+	b = append(append(b, `, "message": `...), resource.AppendString(nil, e.Message)...)
+	r.write(e.Status, "application/json", append(b, `, "detail": ""}}`...))
+}
+
+func (r *request) write(status int, kind string, body []byte) {
+	r.status = status
+	if len(body) > 0 {
+		r.writer.Header().Set("Content-Type", kind)
+	}
+	r.writer.WriteHeader(status)
+	if len(body) > 0 && r.Method != http.MethodHead {
+		_, _ = r.writer.Write(body) // a client that is gone needs no answer
+	}
+}
+
+// json answers with a body, or with the error that kept it from being made.
+func (r *request) json(status int, body []byte, err error) error {
+	if err == nil {
+		r.write(status, "application/json", body)
+	}
+	return err
+}
+
+// empty answers without a body.
+func (r *request) empty(status int, err error) error {
+	if err == nil {
+		r.write(status, "", nil)
+	}
+	return err
+}
+
+func (r *request) text(status int, text string) error {
+	r.write(status, "text/plain", []byte(text))
+	return nil
+}
+
+// body reads the request's JSON.
+func (r *request) body() (any, error) {
+	data, err := io.ReadAll(http.MaxBytesReader(r.writer, r.Body, r.door.MaxBody))
+	if err != nil {
+		var large *http.MaxBytesError
+		if errors.As(err, &large) {
+			return nil, fault.New(http.StatusRequestEntityTooLarge, "HTTPRequestEntityTooLarge", "The body is larger than %d bytes.", r.door.MaxBody)
+		}
+		return nil, fault.Invalid("The request's body could not be read: %s", err)
+	}
+	return decode(data)
+}
+
+// decode reads one JSON value, with numbers as they were written.
+func decode(data []byte) (any, error) {
+	if len(bytes.TrimSpace(data)) == 0 {
+		return nil, nil
+	}
+	if err := checkDepth(data); err != nil {
+		return nil, err
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		return nil, fault.BadRequest("MalformedRequestBody", "Malformed request body: %s.", err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, fault.BadRequest("MalformedRequestBody", "Malformed request body: there is more after the JSON value.")
+	}
+	return v, nil
+}
+
+// checkDepth refuses bodies nested too deeply before anything is made of them.
+func checkDepth(data []byte) error {
+	depth, quoted := 0, false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			if depth++; depth > maxDepth {
+				return fault.BadRequest("MalformedRequestBody", "Malformed request body: nested more than %d deep.", maxDepth)
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return nil
+}
+
+// noBody refuses a DELETE that has a body.
+func (r *request) noBody() error {
+	var one [1]byte
+	if n, _ := r.Body.Read(one[:]); n > 0 {
+		return fault.Invalid("Request body is not supported in DELETE.")
+	}
+	return nil
+}
+
+// base is the absolute URL of the server as the client knows it.
+func (r *request) base() string {
+	scheme, host := "http", r.Host
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	if r.door.TrustProxy {
+		if v := r.Header.Get("X-Forwarded-Proto"); v == "http" || v == "https" {
+			scheme = v
+		}
+		if v := r.Header.Get("X-Forwarded-Host"); v != "" {
+			host = v
+		}
+	}
+	return scheme + "://" + host
+}
+
+func (r *request) query() engine.Query {
+	return engine.Query{Values: r.URL.Query(), URL: r.base() + r.URL.Path}
+}
+
+// stream is a list's way out: nothing goes out before the first part is full or the list is
+// done, so that an early error still gets its proper answer; each part must be taken in time, so that
+// a slow client does not hold a database snapshot.
+type stream struct{ r *request }
+
+func (s stream) Write(b []byte) (int, error) {
+	control := http.NewResponseController(s.r.writer)
+	_ = control.SetWriteDeadline(time.Now().Add(flushTimeout)) // not every writer (a test's) has deadlines
+	if s.r.status == 0 {
+		s.r.status = http.StatusOK
+		s.r.writer.Header().Set("Content-Type", "application/json")
+	}
+	return s.r.writer.Write(b)
+}

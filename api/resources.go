@@ -1,0 +1,115 @@
+package api
+
+import (
+	"net/http"
+
+	"neutrino/engine"
+	"neutrino/resource"
+)
+
+// whole serves a collection's own path.
+func (r *request) whole(col engine.Collection) error {
+	switch r.Method {
+	case http.MethodGet:
+		return col.List(r.Context(), r.caller, r.query(), stream{r})
+	case http.MethodPost:
+		body, err := r.body()
+		if err != nil {
+			return err
+		}
+		b, err := col.Create(r.Context(), r.caller, body)
+		return r.json(http.StatusCreated, b, err)
+	}
+	return notAllowed()
+}
+
+// one serves an object's path.
+func (r *request) one(col engine.Collection, id string) error {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		b, err := col.Show(r.Context(), r.caller, id, r.query())
+		return r.json(http.StatusOK, b, err)
+	case http.MethodPut:
+		body, err := r.body()
+		if err != nil {
+			return err
+		}
+		b, err := col.Update(r.Context(), r.caller, id, body, r.Header.Get("If-Match"))
+		return r.json(http.StatusOK, b, err)
+	case http.MethodDelete:
+		if err := r.noBody(); err != nil {
+			return err
+		}
+		return r.empty(http.StatusNoContent, col.Delete(r.Context(), r.caller, id, r.Header.Get("If-Match")))
+	}
+	return notAllowed()
+}
+
+// act serves a member action.
+func (r *request) act(col engine.Collection, id, action string) error {
+	body, err := r.body()
+	if err != nil {
+		return err
+	}
+	b, err := col.Act(r.Context(), r.caller, id, action, body)
+	return r.json(http.StatusOK, b, err)
+}
+
+// tags serves an object's list of tags.
+func (r *request) tags(col engine.Collection, id string) error {
+	switch r.Method {
+	case http.MethodGet:
+		b, err := col.Tags(r.Context(), r.caller, id)
+		return r.json(http.StatusOK, b, err)
+	case http.MethodPut, http.MethodPost:
+		body, err := r.body()
+		if err != nil {
+			return err
+		}
+		b, err := col.SetTags(r.Context(), r.caller, id, body, r.Method == http.MethodPost)
+		return r.json(http.StatusOK, b, err)
+	case http.MethodDelete:
+		return r.empty(http.StatusNoContent, col.RemoveTag(r.Context(), r.caller, id, ""))
+	}
+	return notAllowed()
+}
+
+// tag serves one tag of an object.
+func (r *request) tag(col engine.Collection, id, tag string) error {
+	switch r.Method {
+	case http.MethodGet:
+		return r.empty(http.StatusNoContent, col.HasTag(r.Context(), r.caller, id, tag))
+	case http.MethodPut:
+		return r.empty(http.StatusCreated, col.AddTag(r.Context(), r.caller, id, tag))
+	case http.MethodDelete:
+		return r.empty(http.StatusNoContent, col.RemoveTag(r.Context(), r.caller, id, tag))
+	}
+	return notAllowed()
+}
+
+// versions serves the list of API versions.
+func (r *request) versions() error {
+	href := resource.AppendString(nil, r.base()+"/v2.0/")
+	return r.json(http.StatusOK, []byte(`{"versions": [{"id": "v2.0", "status": "CURRENT", "links": [{"rel": "self", "href": `+string(href)+`}]}]}`), nil)
+}
+
+// resources serves the list of core resources.
+func (r *request) resources() error {
+	b := []byte(`{"resources": [`)
+	first := true
+	for _, col := range r.door.Collections {
+		d := col.Describe()
+		if d.Extension != "" {
+			continue
+		}
+		if !first {
+			b = append(b, ", "...)
+		}
+		first = false
+		b = append(append(b, `{"name": `...), resource.AppendString(nil, d.Name)...)
+		b = append(append(b, `, "collection": `...), resource.AppendString(nil, d.Plural)...)
+		b = append(append(b, `, "links": [{"rel": "self", "href": `...), resource.AppendString(nil, r.base()+"/v2.0/"+d.Collection)...)
+		b = append(b, `}]}`...)
+	}
+	return r.json(http.StatusOK, append(b, `]}`...), nil)
+}
