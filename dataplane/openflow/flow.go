@@ -1,0 +1,86 @@
+package openflow
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+)
+
+// Flow is a rule of a switch's table.
+type Flow struct {
+	Table    uint8
+	Priority uint16
+	Match    Match
+	Actions  Actions
+}
+
+// Mark is the first byte of the cookies of all our flows.
+const Mark = 0x4e
+
+const markMask = uint64(0xff) << 56
+
+// Cookie is the mark and a hash of all that the flow is: two flows with the same cookie are the same.
+func (f Flow) Cookie() uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write(f.identity())
+	for _, a := range f.Actions {
+		_, _ = h.Write(a.data)
+	}
+	return uint64(Mark)<<56 | h.Sum64()&^markMask
+}
+
+// identity is what a switch tells flows apart by: table, priority and match.
+func (f Flow) identity() []byte {
+	b := append(make([]byte, 0, 96), f.Table)
+	b = binary.BigEndian.AppendUint16(b, f.Priority)
+	return f.Match.append(b)
+}
+
+// String writes the flow as ovs-ofctl does, without its cookie.
+func (f Flow) String() string {
+	text := fmt.Sprintf("table=%d,priority=%d", f.Table, f.Priority)
+	if len(f.Match) > 0 {
+		text += "," + f.Match.String()
+	}
+	return text + " actions=" + f.Actions.String()
+}
+
+const (
+	commandAdd          = 0
+	commandDeleteStrict = 4
+	anyPort             = 0xffffffff
+)
+
+// flowMod is the OpenFlow message body that adds a flow.
+func (f Flow) flowMod() []byte {
+	b := modHead(f.Cookie(), 0, f.Table, commandAdd, f.Priority)
+	b = f.Match.append(b)
+	if len(f.Actions) == 0 {
+		return b
+	}
+	start := len(b)
+	b = append(b, 0, 4, 0, 0, 0, 0, 0, 0) // OFPIT_APPLY_ACTIONS
+	for _, a := range f.Actions {
+		b = append(b, a.data...)
+	}
+	binary.BigEndian.PutUint16(b[start+2:], uint16(len(b)-start))
+	return b
+}
+
+// deletion is the message body that deletes the flow, if it still has that cookie. match is as the
+// switch sent it, or as we did.
+func deletion(table uint8, priority uint16, cookie uint64, match []byte) []byte {
+	return append(modHead(cookie, ^uint64(0), table, commandDeleteStrict, priority), match...)
+}
+
+func modHead(cookie, mask uint64, table, command uint8, priority uint16) []byte {
+	b := make([]byte, 0, 256)
+	b = binary.BigEndian.AppendUint64(b, cookie)
+	b = binary.BigEndian.AppendUint64(b, mask)
+	b = append(b, table, command, 0, 0, 0, 0)
+	b = binary.BigEndian.AppendUint16(b, priority)
+	b = binary.BigEndian.AppendUint32(b, 0xffffffff) // no buffer
+	b = binary.BigEndian.AppendUint32(b, anyPort)
+	b = binary.BigEndian.AppendUint32(b, anyPort) // any group
+	return append(b, 0, 0, 0, 0)                  // flags, importance
+}
