@@ -19,15 +19,18 @@ const (
 	typeError          = 1
 	typeEchoRequest    = 2
 	typeEchoReply      = 3
+	typeFlowMod        = 14
 	typeMultipart      = 18
 	typeMultipartReply = 19
-	typeFlowMod        = 14
+	typeBarrier        = 20
+	typeBarrierReply   = 21
 	typeBundleControl  = 33
 	typeBundleAdd      = 34
 
-	bundleOpen   = 0
-	bundleCommit = 4
-	bundleFlags  = 3 // atomic and ordered
+	bundleOpen    = 0
+	bundleCommit  = 4
+	bundleDiscard = 6
+	bundleFlags   = 3 // atomic and ordered
 
 	multipartFlow = 1
 	moreReplies   = 1
@@ -41,7 +44,8 @@ type Conn struct {
 
 	mu      sync.Mutex
 	xid     uint32
-	replies chan message
+	replies []message     // not looked at yet: the reader never waits for us
+	arrived chan struct{} // there may be replies
 	closed  chan struct{}
 	err     error
 }
@@ -60,7 +64,7 @@ func Dial(ctx context.Context, network, addr string) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the switch at %s: %w", addr, err)
 	}
-	c := &Conn{conn: nc, replies: make(chan message, 64), closed: make(chan struct{})}
+	c := &Conn{conn: nc, arrived: make(chan struct{}, 1), closed: make(chan struct{})}
 	if err := c.write(typeHello, 0, nil); err != nil {
 		_ = nc.Close()
 		return nil, err
@@ -101,8 +105,14 @@ func (c *Conn) read() {
 			if err := c.write(typeEchoReply, m.xid, m.body); err != nil {
 				_ = c.conn.Close()
 			}
-		case typeError, typeMultipartReply, typeBundleControl:
-			c.replies <- m
+		case typeError, typeMultipartReply, typeBundleControl, typeBarrierReply:
+			c.mu.Lock()
+			c.replies = append(c.replies, m)
+			c.mu.Unlock()
+			select {
+			case c.arrived <- struct{}{}:
+			default:
+			}
 		}
 	}
 }
@@ -128,19 +138,29 @@ const timeout = 30 * time.Second
 func (c *Conn) receive(ctx context.Context) (message, error) {
 	t := time.NewTimer(timeout)
 	defer t.Stop()
-	select {
-	case m := <-c.replies:
-		return m, nil
-	case <-c.closed:
+	for {
 		c.mu.Lock()
-		defer c.mu.Unlock()
-		return message{}, fmt.Errorf("connection to the switch lost: %w", c.err)
-	case <-t.C:
-		_ = c.conn.Close()
-		return message{}, errors.New("the switch does not answer")
-	case <-ctx.Done():
-		_ = c.conn.Close() // a late reply must not be taken for the next request's
-		return message{}, ctx.Err()
+		if len(c.replies) > 0 {
+			m := c.replies[0]
+			c.replies = c.replies[1:]
+			c.mu.Unlock()
+			return m, nil
+		}
+		err := c.err
+		c.mu.Unlock()
+		if err != nil {
+			return message{}, fmt.Errorf("connection to the switch lost: %w", err)
+		}
+		select {
+		case <-c.arrived:
+		case <-c.closed:
+		case <-t.C:
+			_ = c.conn.Close()
+			return message{}, errors.New("the switch does not answer")
+		case <-ctx.Done():
+			_ = c.conn.Close() // a late reply must not be taken for the next request's
+			return message{}, ctx.Err()
+		}
 	}
 }
 
@@ -174,7 +194,7 @@ func (c *Conn) bundle(ctx context.Context, mods [][]byte) error {
 	if err := control(bundleOpen); err != nil {
 		return fmt.Errorf("open a bundle: %w", err)
 	}
-	if err := c.expect(ctx, id, nil); err != nil {
+	if err := c.expect(ctx, id, typeBundleControl, nil); err != nil {
 		return fmt.Errorf("open a bundle: %w", err)
 	}
 	index := make(map[uint32]int, len(mods))
@@ -190,15 +210,29 @@ func (c *Conn) bundle(ctx context.Context, mods [][]byte) error {
 			return fmt.Errorf("fill a bundle: %w", err)
 		}
 	}
+	// A message that the switch can't read is left out of the bundle, and the rest could still be
+	// committed: so see first that all were taken.
+	barrier := c.next()
+	if err := c.write(typeBarrier, barrier, nil); err != nil {
+		return fmt.Errorf("check a bundle: %w", err)
+	}
+	if err := c.expect(ctx, barrier, typeBarrierReply, index); err != nil {
+		if err := control(bundleDiscard); err != nil {
+			return fmt.Errorf("discard a bundle: %w", err)
+		}
+		if err := c.expect(ctx, id, typeBundleControl, nil); err != nil {
+			return fmt.Errorf("discard a bundle: %w", err)
+		}
+		return err
+	}
 	if err := control(bundleCommit); err != nil {
 		return fmt.Errorf("commit a bundle: %w", err)
 	}
-	return c.expect(ctx, id, index)
+	return c.expect(ctx, id, typeBundleControl, index)
 }
 
-// expect waits for the reply to a bundle's control message. Errors of messages in the bundle come
-// before it.
-func (c *Conn) expect(ctx context.Context, id uint32, index map[uint32]int) error {
+// expect waits for the reply of a kind to request id. Errors of messages in the bundle come before it.
+func (c *Conn) expect(ctx context.Context, id uint32, kind uint8, index map[uint32]int) error {
 	var refused error
 	for {
 		m, err := c.receive(ctx)
@@ -206,22 +240,22 @@ func (c *Conn) expect(ctx context.Context, id uint32, index map[uint32]int) erro
 			return err
 		}
 		if m.kind == typeError && len(m.body) >= 4 {
-			kind, code := binary.BigEndian.Uint16(m.body), binary.BigEndian.Uint16(m.body[2:])
+			class, code := binary.BigEndian.Uint16(m.body), binary.BigEndian.Uint16(m.body[2:])
 			if i, ours := index[m.xid]; ours {
 				if refused == nil {
-					refused = &Refused{Index: i, Type: kind, Code: code}
+					refused = &Refused{Index: i, Type: class, Code: code}
 				}
 				continue // the commit's own failure follows
 			}
 			if m.xid == id {
 				if refused == nil {
-					refused = fmt.Errorf("the switch refused the bundle: error type %d, code %d", kind, code)
+					refused = fmt.Errorf("the switch refused the bundle: error type %d, code %d", class, code)
 				}
 				return refused
 			}
 			continue
 		}
-		if m.kind == typeBundleControl && m.xid == id {
+		if m.kind == kind && m.xid == id {
 			return refused
 		}
 	}
