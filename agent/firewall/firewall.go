@@ -1,0 +1,242 @@
+// Package firewall turns security groups and port security into flows of br-int. It is pure.
+//
+// A packet from a port with port security enters at TableSpoof with its OpenFlow port in reg5 and its
+// network in reg6; what may pass goes on to TableForward. A packet towards such a port enters at
+// TableIngress with its OpenFlow port in reg7, and leaves by reg7.
+//
+// Stateful: every packet in a connection's original direction must meet a rule, replies and related
+// packets pass because the connection is known. So a connection whose rule is gone is cut: its
+// forward packets no longer pass.
+package firewall
+
+import (
+	"fmt"
+	"net/netip"
+
+	"neutrino/address"
+	"neutrino/dataplane/openflow"
+	"neutrino/desired"
+)
+
+// The tables of br-int that the firewall uses, and those that it goes on to.
+const (
+	TableSpoof       = 60 // who a packet claims to be
+	TableTrackOut    = 65 // the connection tracker, for packets from ports
+	TableEgress      = 70 // rules for packets from ports
+	TableCommitOut   = 73 // new connections are noted
+	TableForward     = 80 // where to (the l2 room's)
+	TableIngress     = 90 // the connection tracker, for packets to ports
+	TableIngressRule = 91 // rules for packets to ports
+	TableCommitIn    = 92 // new connections are noted, and out
+)
+
+// The registers.
+const (
+	RegIn      = 5 // OpenFlow port that the packet came from
+	RegNetwork = 6 // local VLAN of its network; also the connection tracker's zone
+	RegOut     = 7 // OpenFlow port that it goes to
+)
+
+// Priorities in the rule tables.
+const (
+	prioInvalid     = 110
+	prioKnown       = 100
+	prioRule        = 70
+	prioConjunction = 60
+)
+
+// Base are the flows that all ports share.
+func Base() []openflow.Flow {
+	zone := openflow.Reg(RegNetwork)
+	tracked := uint32(openflow.CTTracked)
+	var flows []openflow.Flow
+	for _, side := range []struct {
+		rules, commit uint8
+		accept        openflow.Actions
+	}{
+		{TableEgress, TableCommitOut, openflow.Actions{openflow.Resubmit(TableForward)}},
+		{TableIngressRule, TableCommitIn, openflow.Actions{openflow.OutputReg(RegOut)}},
+	} {
+		flows = append(flows,
+			openflow.Flow{Table: side.rules, Priority: prioInvalid, Match: openflow.Match{openflow.CTState(tracked|openflow.CTInvalid, 0)}},
+			openflow.Flow{Table: side.rules, Priority: prioKnown, Match: openflow.Match{openflow.CTState(tracked|openflow.CTEstablished|openflow.CTReply, openflow.CTInvalid)}, Actions: side.accept},
+			openflow.Flow{Table: side.rules, Priority: prioKnown, Match: openflow.Match{openflow.CTState(tracked|openflow.CTRelated, openflow.CTInvalid|openflow.CTNew)}, Actions: side.accept},
+		)
+		for _, t := range []uint16{openflow.TypeIPv4, openflow.TypeIPv6} {
+			flows = append(flows, openflow.Flow{
+				Table: side.commit, Priority: 10,
+				Match:   openflow.Match{openflow.EthType(t), openflow.CTState(tracked|openflow.CTNew, 0)},
+				Actions: append(openflow.Actions{openflow.CT(openflow.CTOptions{Commit: true, Reg: zone, Table: 255})}, side.accept...),
+			})
+		}
+		flows = append(flows, openflow.Flow{Table: side.commit, Priority: 0, Actions: side.accept})
+	}
+	return flows
+}
+
+// Numbers gives the number of a remote group's conjunction.
+type Numbers interface {
+	Conjunction(group string, ingress, ipv6 bool) uint32
+}
+
+// Port makes the flows of a port with port security. groups are its security groups that are
+// known; a group that is not lets nothing pass. reasons says what could not be turned into flows.
+func Port(p *desired.Port, ofport uint32, groups []*desired.SecurityGroup, n Numbers) (flows []openflow.Flow, reasons []string) {
+	stateful := true
+	for _, g := range groups {
+		stateful = stateful && g.Stateful
+	}
+	flows = spoof(p, ofport)
+	flows = append(flows, track(ofport, stateful)...)
+	flows = append(flows, needed(ofport)...)
+	rules, reasons := rules(ofport, groups, n)
+	return append(flows, rules...), reasons
+}
+
+// identity is a source that a port may use.
+type identity struct {
+	mac    address.MAC
+	prefix netip.Prefix
+}
+
+// identities are the fixed addresses, the link-local addresses of all MACs, and the allowed pairs.
+func identities(p *desired.Port) []identity {
+	seen := map[identity]bool{}
+	var ids []identity
+	add := func(id identity) {
+		if !seen[id] {
+			seen[id] = true
+			ids = append(ids, id)
+		}
+	}
+	linkLocal := func(m address.MAC) { add(identity{m, netip.PrefixFrom(m.LinkLocal(), 128)}) }
+	for _, f := range p.FixedIPs {
+		add(identity{p.MAC, netip.PrefixFrom(f.IP, f.IP.BitLen())})
+	}
+	linkLocal(p.MAC)
+	for _, pair := range p.AddressPairs {
+		add(identity{pair.MAC, pair.IP})
+		linkLocal(pair.MAC)
+	}
+	return ids
+}
+
+// MACs are the source addresses that a port may use, its own first.
+func MACs(p *desired.Port) []address.MAC {
+	macs := []address.MAC{p.MAC}
+	for _, pair := range p.AddressPairs {
+		known := false
+		for _, m := range macs {
+			known = known || m == pair.MAC
+		}
+		if !known {
+			macs = append(macs, pair.MAC)
+		}
+	}
+	return macs
+}
+
+var (
+	noIPv4 = netip.MustParsePrefix("0.0.0.0/32")
+	noIPv6 = netip.MustParsePrefix("::/128")
+)
+
+// spoof lets a port's packets pass only under its own addresses, and lets it do what an instance
+// must do before it has one. All else from the port meets no flow, and is dropped.
+func spoof(p *desired.Port, ofport uint32) []openflow.Flow {
+	var flows []openflow.Flow
+	in := openflow.InReg(RegIn, ofport)
+	pass := openflow.Actions{openflow.Resubmit(TableForward)}
+	check := openflow.Actions{openflow.Resubmit(TableTrackOut)}
+	add := func(priority uint16, actions openflow.Actions, terms ...openflow.Term) {
+		flows = append(flows, openflow.Flow{Table: TableSpoof, Priority: priority, Match: append(openflow.Match{in}, terms...), Actions: actions})
+	}
+	transport := func(t uint16, from, to uint16) []openflow.Term {
+		return []openflow.Term{openflow.EthType(t), openflow.Proto(openflow.ProtoUDP),
+			openflow.Transport(openflow.ProtoUDP, openflow.SourcePort, from, 0xffff), openflow.Transport(openflow.ProtoUDP, openflow.DestinationPort, to, 0xffff)}
+	}
+	icmp6 := func(kind uint8) []openflow.Term {
+		return []openflow.Term{openflow.EthType(openflow.TypeIPv6), openflow.Proto(openflow.ProtoICMPv6), openflow.ICMPType(true, kind)}
+	}
+	// No DHCP server, no router.
+	add(96, nil, transport(openflow.TypeIPv4, 67, 68)...)
+	add(96, nil, transport(openflow.TypeIPv6, 547, 546)...)
+	add(96, nil, icmp6(134)...)
+	add(96, nil, icmp6(137)...)
+
+	for _, m := range MACs(p) {
+		src := openflow.Src(m)
+		add(95, pass, append(transport(openflow.TypeIPv4, 68, 67), src, openflow.From(noIPv4))...)
+		add(95, pass, openflow.EthType(openflow.TypeARP), src, openflow.ARPSenderMAC(m), openflow.ARPSender(noIPv4))
+		// Duplicate address detection and multicast listening, before there is an address.
+		for _, kind := range []uint8{133, 135, 131, 132, 143} {
+			terms := append(icmp6(kind), src, openflow.From(noIPv6))
+			if kind == 135 {
+				terms = append(terms, openflow.NDSourceMAC(address.MAC{}))
+			}
+			add(95, pass, terms...)
+		}
+	}
+	for _, id := range identities(p) {
+		src, from := openflow.Src(id.mac), openflow.From(id.prefix)
+		if id.prefix.Addr().Is4() {
+			add(95, pass, append(transport(openflow.TypeIPv4, 68, 67), src, from)...)
+			add(95, pass, openflow.EthType(openflow.TypeARP), src, openflow.ARPSenderMAC(id.mac), openflow.ARPSender(id.prefix))
+			add(65, check, src, from)
+			continue
+		}
+		add(95, pass, append(transport(openflow.TypeIPv6, 546, 547), src, from)...)
+		for _, kind := range []uint8{133, 131, 132, 143} {
+			add(95, pass, append(icmp6(kind), src, from)...)
+		}
+		for _, option := range []address.MAC{id.mac, {}} { // the option is there, or is not
+			add(95, pass, append(icmp6(135), src, from, openflow.NDSourceMAC(option))...)
+			add(95, pass, append(icmp6(136), src, openflow.NDTarget(id.prefix), openflow.NDTargetMAC(option))...)
+		}
+		add(94, nil, append(icmp6(135), src, from)...) // any other solicitation or advertisement is a lie
+		add(65, check, src, from)
+	}
+	add(94, nil, icmp6(136)...)
+	return flows
+}
+
+// track sends a port's IP packets, in both directions, through the connection tracker, or past it
+// for stateless groups.
+func track(ofport uint32, stateful bool) []openflow.Flow {
+	var flows []openflow.Flow
+	for _, t := range []uint16{openflow.TypeIPv4, openflow.TypeIPv6} {
+		out := openflow.Actions{openflow.Resubmit(TableEgress)}
+		in := openflow.Actions{openflow.Resubmit(TableIngressRule)}
+		if stateful {
+			zone := openflow.Reg(RegNetwork)
+			out = openflow.Actions{openflow.CT(openflow.CTOptions{Reg: zone, Table: TableEgress})}
+			in = openflow.Actions{openflow.CT(openflow.CTOptions{Reg: zone, Table: TableIngressRule})}
+		}
+		flows = append(flows,
+			openflow.Flow{Table: TableTrackOut, Priority: 50, Match: openflow.Match{openflow.InReg(RegIn, ofport), openflow.EthType(t)}, Actions: out},
+			openflow.Flow{Table: TableIngress, Priority: 50, Match: openflow.Match{openflow.InReg(RegOut, ofport), openflow.EthType(t)}, Actions: in})
+	}
+	return flows
+}
+
+// needed lets in what an instance can't live without, whatever its groups say.
+func needed(ofport uint32) []openflow.Flow {
+	out := openflow.InReg(RegOut, ofport)
+	deliver := openflow.Actions{openflow.Output(ofport)}
+	flows := []openflow.Flow{
+		// A flooded packet is not for the one who sent it.
+		{Table: TableIngress, Priority: 200, Match: openflow.Match{out, openflow.InPort(ofport)}},
+		{Table: TableIngress, Priority: 100, Match: openflow.Match{out, openflow.EthType(openflow.TypeARP)}, Actions: deliver},
+	}
+	for _, s := range []struct{ t, from, to uint16 }{{openflow.TypeIPv4, 67, 68}, {openflow.TypeIPv6, 547, 546}} {
+		flows = append(flows, openflow.Flow{Table: TableIngress, Priority: 95, Match: openflow.Match{out, openflow.EthType(s.t), openflow.Proto(openflow.ProtoUDP),
+			openflow.Transport(openflow.ProtoUDP, openflow.SourcePort, s.from, 0xffff), openflow.Transport(openflow.ProtoUDP, openflow.DestinationPort, s.to, 0xffff)}, Actions: deliver})
+	}
+	for _, kind := range []uint8{130, 134, 135, 136} {
+		flows = append(flows, openflow.Flow{Table: TableIngress, Priority: 100, Match: openflow.Match{out, openflow.EthType(openflow.TypeIPv6),
+			openflow.Proto(openflow.ProtoICMPv6), openflow.ICMPType(true, kind)}, Actions: deliver})
+	}
+	return flows
+}
+
+func reason(format string, args ...any) string { return fmt.Sprintf(format, args...) }
