@@ -13,8 +13,14 @@ import (
 
 // compute gives the bridges the flows of everything that the change touches, and says which local
 // ports that were. Nothing is written yet.
-func (m *Manager) compute(state *desired.State, change agent.Change, everything bool) map[string]bool {
+func (m *Manager) compute(state *desired.State, change agent.Change, replugged []string, everything bool) map[string]bool {
 	ports, networks, hosts := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	for _, id := range replugged {
+		ports[id] = true
+		if p := state.Ports[id]; p != nil {
+			networks[p.NetworkID] = true
+		}
+	}
 	members := map[desired.Key]bool{}
 	if everything {
 		m.all(state, ports, networks, hosts, members)
@@ -53,6 +59,14 @@ func (m *Manager) compute(state *desired.State, change agent.Change, everything 
 		if state.Ports[id] == nil {
 			for _, network := range m.networksOf(id) {
 				networks[network] = true
+			}
+		}
+	}
+	// A network that comes to this host, or leaves it, changes what is known of its other ports.
+	for id := range networks {
+		if m.hasLocal(state, id) != (m.seen[id] != nil) {
+			for port := range state.PortsOf[id] {
+				ports[port] = true
 			}
 		}
 	}

@@ -94,10 +94,20 @@ type facts struct {
 	phys  map[string]uint32     // bridge → OpenFlow port of its patch to br-int
 }
 
-func (f facts) same(o facts) bool {
-	return maps.Equal(f.patch, o.patch) && maps.Equal(f.phys, o.phys) && maps.EqualFunc(f.ports, o.ports, func(a, b ovsdb.Port) bool {
-		return a.Name == b.Name && a.OFPort == b.OFPort && a.Error == b.Error
-	})
+// replugged lists the ports whose interface differs between f and o.
+func (f facts) replugged(o facts) []string {
+	var ids []string
+	for id, a := range f.ports {
+		if b, there := o.ports[id]; !there || a.Name != b.Name || a.OFPort != b.OFPort || a.Error != b.Error {
+			ids = append(ids, id)
+		}
+	}
+	for id := range o.ports {
+		if _, there := f.ports[id]; !there {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // Apply implements agent.Manager.
@@ -112,9 +122,10 @@ func (m *Manager) Apply(ctx context.Context, state *desired.State, change agent.
 	if err != nil {
 		return nil, err
 	}
-	everything := change.Full || !now.same(m.facts)
+	everything := change.Full || !maps.Equal(now.patch, m.facts.patch) || !maps.Equal(now.phys, m.facts.phys)
+	replugged := now.replugged(m.facts)
 	m.facts = now
-	touched := m.compute(state, change, everything)
+	touched := m.compute(state, change, replugged, everything)
 	if err := m.tag(ctx, state); err != nil {
 		return nil, err
 	}
