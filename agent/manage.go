@@ -1,0 +1,86 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"time"
+
+	"neutrino/desired"
+)
+
+const (
+	minBackoff = 100 * time.Millisecond
+	maxBackoff = 10 * time.Second
+)
+
+// manage runs one manager for ever: it applies what comes, tries again after errors, and checks
+// everything now and then.
+func (a *Agent) manage(ctx context.Context, m Manager, box *mailbox) {
+	state := desired.NewState()
+	change := Change{Full: true, Keys: map[desired.Key]struct{}{}}
+	backoff := time.Duration(0)
+	check := time.NewTimer(jitter(a.options.Check))
+	defer check.Stop()
+	began := time.Now()
+	converged := false
+	for {
+		var retry <-chan time.Time
+		if backoff > 0 {
+			retry = time.After(jitter(backoff))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-retry:
+		case <-box.wake:
+			if backoff > 0 { // what comes meanwhile waits for the next try
+				select {
+				case <-ctx.Done():
+					return
+				case <-retry:
+				}
+			}
+		case <-m.Wake():
+		case <-check.C:
+			change.Full = true
+			check.Reset(jitter(a.options.Check))
+		}
+		if !box.take(state, change.Keys) {
+			continue // there is no complete state yet: an empty one would tear the host down
+		}
+		reports, err := safely(ctx, m, state, change)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			backoff = min(max(2*backoff, minBackoff), maxBackoff)
+			a.log.Error("apply failed; trying again", "manager", m.Name(), "after", backoff.String(), "error", err)
+			change.Full = true
+			continue
+		}
+		backoff = 0
+		a.reports.put(reports)
+		if !converged {
+			converged = true
+			a.log.Info("converged", "manager", m.Name(), "took", time.Since(began).String(), "ports", len(state.Ports), "routers", len(state.Routers))
+		}
+		change = Change{Keys: map[desired.Key]struct{}{}}
+	}
+}
+
+// safely is Apply that survives a panic.
+func safely(ctx context.Context, m Manager, state *desired.State, change Change) (reports []desired.Report, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("panic: %v\n%s", cause, debug.Stack())
+		}
+	}()
+	return m.Apply(ctx, state, change)
+}
+
+// jitter spreads a time by a tenth, so that a thousand hosts don't do the same at once.
+func jitter(d time.Duration) time.Duration {
+	return d - d/20 + time.Duration(rand.Int64N(int64(d/10)+1))
+}
