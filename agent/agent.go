@@ -41,7 +41,7 @@ func New(o Options, log *slog.Logger, managers ...Manager) *Agent {
 	if o.Check == 0 {
 		o.Check = time.Minute
 	}
-	a := &Agent{options: o, managers: managers, log: log, reports: newReports()}
+	a := &Agent{options: o, managers: managers, log: log, reports: newReports(len(managers))}
 	for range managers {
 		a.boxes = append(a.boxes, newMailbox())
 	}

@@ -64,6 +64,7 @@ func (a *Agent) manage(ctx context.Context, m Manager, box *mailbox) {
 		a.reports.put(reports)
 		if !converged {
 			converged = true
+			a.reports.looked()
 			a.log.Info("converged", "manager", m.Name(), "took", time.Since(began).String(), "ports", len(state.Ports), "routers", len(state.Routers))
 		}
 		change = Change{Keys: map[desired.Key]struct{}{}}

@@ -20,6 +20,8 @@ type reports struct {
 	server string
 	epoch  string
 	full   bool // the server must get all of them
+	fresh  bool // the server has just been met: it gets a heartbeat
+	wait   int  // managers that have not looked at the host yet: till then nothing is known to be true
 	wake   chan struct{}
 }
 
@@ -29,8 +31,8 @@ type reportKey struct {
 	layer string
 }
 
-func newReports() *reports {
-	return &reports{all: map[reportKey]desired.Report{}, dirty: map[reportKey]bool{}, wake: make(chan struct{}, 1)}
+func newReports(managers int) *reports {
+	return &reports{wait: managers, all: map[reportKey]desired.Report{}, dirty: map[reportKey]bool{}, wake: make(chan struct{}, 1)}
 }
 
 func (r *reports) poke() {
@@ -68,15 +70,29 @@ func (r *reports) put(list []desired.Report) {
 func (r *reports) greet(server, epoch string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.server, r.epoch, r.full = server, epoch, true
+	r.server, r.epoch, r.full, r.fresh = server, epoch, true, true
 	r.poke()
 }
 
-// take gives what to send.
-func (r *reports) take() (server string, out desired.Reports) {
+// looked notes that one more manager has looked at the host.
+func (r *reports) looked() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	out.Epoch, out.Full = r.epoch, r.full
+	r.wait--
+	r.poke()
+}
+
+// take gives what to send, and whether a heartbeat is due. The first reports go out when every
+// manager has looked: a host that has only begun must not seem to have nothing.
+func (r *reports) take() (server string, out desired.Reports, heartbeat bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	heartbeat, r.fresh = r.fresh, false
+	out.Epoch = r.epoch
+	if r.wait > 0 {
+		return r.server, out, heartbeat
+	}
+	out.Full = r.full
 	if r.full {
 		for _, report := range r.all {
 			out.Reports = append(out.Reports, report)
@@ -91,14 +107,14 @@ func (r *reports) take() (server string, out desired.Reports) {
 		}
 	}
 	r.full, r.dirty = false, map[reportKey]bool{}
-	return r.server, out
+	return r.server, out, heartbeat
 }
 
 // lost notes that the server did not get what was taken.
 func (r *reports) lost() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.full = true
+	r.full, r.fresh = true, true
 }
 
 // coalesce is how long reports are collected before they are sent.
@@ -118,14 +134,17 @@ func (a *Agent) tell(ctx context.Context) {
 		case <-a.reports.wake:
 			time.Sleep(coalesce)
 		}
-		server, out := a.reports.take()
+		server, out, fresh := a.reports.take()
 		if server == "" {
 			a.reports.lost()
 			continue
 		}
 		out.Host = a.options.Host
-		if (heartbeat || out.Full) && a.options.Describe != nil {
+		if (heartbeat || fresh) && a.options.Describe != nil {
 			out.Agents = a.options.Describe()
+		}
+		if len(out.Agents) == 0 && len(out.Reports) == 0 && !out.Full {
+			continue
 		}
 		if err := a.send(ctx, server, out); err != nil && ctx.Err() == nil {
 			a.log.Warn("reports could not be sent", "server", server, "error", err)

@@ -34,8 +34,8 @@ func byIDs(ids []string) store.Cond {
 	return store.In("t.id", ids)
 }
 
-// hosts gives hosts by name; nil asks for all.
-func (r *Reader) hosts(c *engine.Call, names []string) ([]*desired.Host, error) {
+// Hosts gives hosts by name; nil asks for all.
+func (r *Reader) Hosts(c *engine.Call, names []string) ([]*desired.Host, error) {
 	cond := store.Where("t.agent_type = ?", agent.OpenVSwitch)
 	if names != nil {
 		cond = store.And(cond, store.In("t.host", names))
@@ -54,7 +54,8 @@ func (r *Reader) hosts(c *engine.Call, names []string) ([]*desired.Host, error) 
 	return hosts, nil
 }
 
-func (r *Reader) networks(c *engine.Call, ids []string) ([]*desired.Network, error) {
+// Networks gives networks with their subnets; nil asks for all.
+func (r *Reader) Networks(c *engine.Call, ids []string) ([]*desired.Network, error) {
 	networks, err := r.Network.Networks.Find(c, byIDs(ids))
 	if err != nil {
 		return nil, err
@@ -97,8 +98,8 @@ func routes(list []network.Route) []desired.Route {
 	return out
 }
 
-// ports gives ports with all that their hosts need, and their status as the API shows it.
-func (r *Reader) ports(c *engine.Call, ids []string) ([]*desired.Port, map[string]Status, error) {
+// Ports gives ports with all that their hosts need, and their status as the API shows it.
+func (r *Reader) Ports(c *engine.Call, ids []string) ([]*desired.Port, map[string]Status, error) {
 	ports, err := r.Network.Ports.Find(c, byIDs(ids))
 	if err != nil {
 		return nil, nil, err
@@ -161,7 +162,8 @@ func metadata(p *network.Port) *desired.Metadata {
 	return m
 }
 
-func (r *Reader) groups(c *engine.Call, ids []string) ([]*desired.SecurityGroup, error) {
+// Groups gives security groups with their rules; nil asks for all.
+func (r *Reader) Groups(c *engine.Call, ids []string) ([]*desired.SecurityGroup, error) {
 	groups, err := r.Security.Groups.Find(c, byIDs(ids))
 	if err != nil {
 		return nil, err

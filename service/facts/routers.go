@@ -12,18 +12,19 @@ import (
 	"neutrino/store"
 )
 
-// routers gives routers with their ports, subnets and floating IPs.
-func (r *Reader) routers(c *engine.Call, ids []string) ([]*desired.Router, map[string]Status, error) {
+// Routers gives routers with their ports, subnets and floating IPs (nil asks for all), and what the
+// API shows of the routers' and of the floating IPs' state.
+func (r *Reader) Routers(c *engine.Call, ids []string) (items []*desired.Router, statuses, floating map[string]Status, err error) {
 	routers, err := r.Router.Routers.Find(c, byIDs(ids))
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	around, err := r.around(c, ids)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	items := make([]*desired.Router, len(routers))
-	statuses := map[string]Status{}
+	items = make([]*desired.Router, len(routers))
+	statuses, floating = map[string]Status{}, map[string]Status{}
 	for i, rt := range routers {
 		statuses[rt.ID] = Status{rt.Status, rt.StatusReason}
 		items[i] = &desired.Router{
@@ -39,12 +40,12 @@ func (r *Reader) routers(c *engine.Call, ids []string) ([]*desired.Router, map[s
 		}
 		slices.SortFunc(items[i].Interfaces, func(a, b desired.RouterPort) int { return strings.Compare(a.PortID, b.PortID) })
 		for _, f := range around.floating[rt.ID] {
-			statuses[f.ID] = Status{f.Status, f.StatusReason}
+			floating[f.ID] = Status{f.Status, f.StatusReason}
 			items[i].FloatingIPs = append(items[i].FloatingIPs, desired.FloatingIP{ID: f.ID, Revision: f.Revision, Floating: f.IP, Fixed: f.FixedIP})
 		}
 		slices.SortFunc(items[i].FloatingIPs, func(a, b desired.FloatingIP) int { return strings.Compare(a.ID, b.ID) })
 	}
-	return items, statuses, nil
+	return items, statuses, floating, nil
 }
 
 // surroundings are what routers are made of beside their own rows, read at once for all.
