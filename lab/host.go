@@ -1,0 +1,186 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// TunnelAddress is a host's address on the tunnel network.
+func TunnelAddress(number int) string { return tunnelNet + strconv.Itoa(number) }
+
+// furnishHost makes a host out of a fresh node: Open vSwitch with the bridges that an operator makes
+// (br-ex to the provider network, br-phy that owns the tunnel address).
+func (l *Lab) furnishHost(ctx context.Context, host string) error {
+	number, err := l.checkHost(host)
+	if err != nil {
+		return err
+	}
+	for _, device := range []string{"eth1", "eth2"} {
+		if err := l.hide(host, device); err != nil {
+			return err
+		}
+		if _, err := l.output(host, "", "ethtool", "-K", device, "tx", "off"); err != nil {
+			return err
+		}
+	}
+	if err := l.StartOVS(ctx, host); err != nil {
+		return err
+	}
+	if _, err := l.output(host, "", "ovs-vsctl", "--timeout=20",
+		"--", "--may-exist", "add-br", "br-ex", "--", "set", "bridge", "br-ex", "datapath_type=netdev",
+		"--", "--may-exist", "add-port", "br-ex", "eth2",
+		"--", "--may-exist", "add-br", "br-phy", "--", "set", "bridge", "br-phy", "datapath_type=netdev",
+		"--", "--may-exist", "add-port", "br-phy", "eth1"); err != nil {
+		return err
+	}
+	for _, argv := range [][]string{
+		{"ip", "link", "set", "br-phy", "mtu", strconv.Itoa(underlayMTU), "up"},
+		{"ip", "link", "set", "br-ex", "up"},
+		{"ip", "addr", "replace", TunnelAddress(number) + "/24", "dev", "br-phy"},
+	} {
+		if _, err := l.output(host, "", argv...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hide keeps the kernel of a node from answering frames that are Open vSwitch's: OVS reads a device by
+// a packet socket, so the node's own stack sees the same frames. A drop at ingress runs after packet
+// sockets have had them.
+func (l *Lab) hide(node, device string) error {
+	_, err := l.output(node, hideRules(device), "nft", "-f", "-")
+	return err
+}
+
+func hideRules(device string) string {
+	return fmt.Sprintf("table netdev lab_hide_%s {}\ndelete table netdev lab_hide_%s\n"+
+		"table netdev lab_hide_%s { chain c { type filter hook ingress device %q priority 0; drop; }; }\n", device, device, device, device)
+}
+
+// StartOVS starts what is not running of a host's ovsdb-server and ovs-vswitchd.
+func (l *Lab) StartOVS(ctx context.Context, host string) error {
+	if _, err := l.checkHost(host); err != nil {
+		return err
+	}
+	running, err := l.Services(host)
+	if err != nil {
+		return err
+	}
+	if running["ovsdb"] == 0 {
+		if _, err := l.output(host, "", "test", "-e", "/etc/openvswitch/conf.db"); err != nil {
+			if _, err := l.output(host, "", "ovsdb-tool", "create", "/etc/openvswitch/conf.db", "/usr/share/openvswitch/vswitch.ovsschema"); err != nil {
+				return err
+			}
+		}
+		if err := l.spawn(host, request{Service: "ovsdb", Argv: []string{"ovsdb-server", "/etc/openvswitch/conf.db",
+			"--remote=punix:/run/openvswitch/db.sock", "--remote=ptcp:6640:127.0.0.1", "--pidfile", "-vsyslog:off", "-vconsole:warn"}}); err != nil {
+			return err
+		}
+		if err := l.eventually(ctx, host, "ovs-vsctl", "--timeout=5", "--no-wait", "--", "init", "--", "set", "Open_vSwitch", ".",
+			"external_ids:system-id="+host, "external_ids:hostname="+host); err != nil {
+			return err
+		}
+	}
+	if running["vswitchd"] == 0 {
+		if err := l.spawn(host, request{Service: "vswitchd", Argv: []string{"ovs-vswitchd", "unix:/run/openvswitch/db.sock",
+			"--pidfile", "-vsyslog:off", "-vconsole:warn"}}); err != nil {
+			return err
+		}
+	}
+	return l.eventually(ctx, host, "ovs-appctl", "-T", "2", "version")
+}
+
+// eventually repeats a command until it succeeds, for ten seconds at most.
+func (l *Lab) eventually(ctx context.Context, node string, argv ...string) error {
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		_, err := l.output(node, "", argv...)
+		if err == nil {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// KillOVS kills a host's ovs-vswitchd and ovsdb-server at once, or the one named ("vswitchd", "ovsdb").
+func (l *Lab) KillOVS(host, which string) error {
+	if _, err := l.checkHost(host); err != nil {
+		return err
+	}
+	switch which {
+	case "":
+		return errors.Join(l.kill(host, "vswitchd", syscall.SIGKILL), l.kill(host, "ovsdb", syscall.SIGKILL))
+	case "vswitchd", "ovsdb":
+		return l.kill(host, which, syscall.SIGKILL)
+	}
+	return fmt.Errorf("no part %q of Open vSwitch: there are vswitchd and ovsdb", which)
+}
+
+// PowerOff ends everything on a host at once. Its disk (OVSDB, the agent's state) remains.
+func (l *Lab) PowerOff(host string) error {
+	if _, err := l.checkHost(host); err != nil {
+		return err
+	}
+	_, err := l.ask(Center, request{Op: "power-off", Node: host})
+	return err
+}
+
+// PowerOn boots a host: Open vSwitch, the agent, and then the instances that it had, as compute
+// services are told to.
+func (l *Lab) PowerOn(ctx context.Context, host string) error {
+	if _, err := l.checkHost(host); err != nil {
+		return err
+	}
+	if _, err := l.ask(Center, request{Op: "power-on", Node: host}); err != nil {
+		return err
+	}
+	if err := l.furnishHost(ctx, host); err != nil {
+		return err
+	}
+	if _, err := l.API(); err == nil {
+		if err := l.StartAgent(host); err != nil {
+			return err
+		}
+	}
+	instances, err := l.Instances()
+	if err != nil {
+		return err
+	}
+	for _, i := range instances {
+		if i.Host == host {
+			if err := l.plug(i); err != nil {
+				return fmt.Errorf("resume %s: %w", i.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// startOutside makes the outside forward to what is behind it, and serve a page.
+func (l *Lab) startOutside() error {
+	if _, err := l.output(Outside, "", "ethtool", "-K", "eth2", "tx", "off"); err != nil {
+		return err
+	}
+	return l.spawn(Outside, request{Service: "web", Argv: []string{self, "lab", "inner", "web"}})
+}
+
+// Flows dumps a bridge's flows, for people and for failing tests.
+func (l *Lab) Flows(host, bridge string) (string, error) {
+	if strings.HasPrefix(bridge, "-") {
+		return "", fmt.Errorf("bridge name %q", bridge)
+	}
+	return l.output(host, "", "ovs-ofctl", "-O", "OpenFlow14", "--names", "dump-flows", bridge)
+}
