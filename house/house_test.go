@@ -37,7 +37,7 @@ var rooms = map[string][]string{
 	"agent/":     {"address", "agent", "agent/", "dataplane/", "desired"},
 	"dataplane/": {"address", "dataplane/"},
 
-	"lab":          {"address", "dataplane/"},
+	"lab":          {"address", "dataplane/", "lab/"},
 	"lab/":         {"address", "dataplane/", "lab", "lab/"},
 	"scenario":     {"lab", "lab/"},
 	"house":        {},
