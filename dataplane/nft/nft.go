@@ -1,0 +1,144 @@
+// Package nft loads and reads nftables through the nft program. A load is one transaction: all of it
+// holds from one packet to the next, or none.
+package nft
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"strings"
+
+	"neutrino/dataplane/netns"
+)
+
+// Table names a table: a family, such as inet, and a name.
+type Table struct{ Family, Name string }
+
+func (t Table) String() string { return t.Family + " " + t.Name }
+
+// Replace puts a table in place of what there is of that name, in one transaction. The body is what
+// stands between the table's braces. Namespace "" is this process's own.
+func Replace(ctx context.Context, namespace string, t Table, body string) error {
+	_, err := run(ctx, namespace, replacement(t, body), "-f", "-")
+	return err
+}
+
+func replacement(t Table, body string) string {
+	return fmt.Sprintf("table %s\ndelete table %s\ntable %s {\n%s}\n", t, t, t, body)
+}
+
+// Delete removes a table. One that is not there is no error.
+func Delete(ctx context.Context, namespace string, t Table) error {
+	_, err := run(ctx, namespace, fmt.Sprintf("table %s\ndelete table %s\n", t, t), "-f", "-")
+	return err
+}
+
+// List gives a table as nft prints it; "" when there is none.
+func List(ctx context.Context, namespace string, t Table) (string, error) {
+	out, err := run(ctx, namespace, "", "list", "table", t.Family, t.Name)
+	if err != nil && strings.Contains(err.Error(), "No such file or directory") {
+		return "", nil
+	}
+	return out, err
+}
+
+// Canonical gives a table with that body as List would print it, had it been loaded. It loads it
+// into a namespace without a name, so that a body that the kernel refuses is found out too.
+func Canonical(ctx context.Context, t Table, body string) (out string, err error) {
+	err = netns.Scratch(func() error {
+		if _, err := run(ctx, "", replacement(t, body), "-f", "-"); err != nil {
+			return err
+		}
+		out, err = run(ctx, "", "", "list", "table", t.Family, t.Name)
+		return err
+	})
+	return out, err
+}
+
+// Elements reads a map's elements, as text: key → value. A map that is not there has none.
+func Elements(ctx context.Context, namespace string, t Table, name string) (map[string]string, error) {
+	out, err := run(ctx, namespace, "", "-j", "list", "map", t.Family, t.Name, name)
+	if err != nil {
+		if strings.Contains(err.Error(), "No such file or directory") {
+			return nil, nil
+		}
+		return nil, err
+	}
+	return parseElements([]byte(out))
+}
+
+// parseElements reads the JSON of "nft list map". Elements that are not plain pairs are passed over.
+func parseElements(text []byte) (map[string]string, error) {
+	var listing struct {
+		Nftables []struct {
+			Map *struct {
+				Elem []json.RawMessage `json:"elem"`
+			} `json:"map"`
+		} `json:"nftables"`
+	}
+	if err := json.Unmarshal(text, &listing); err != nil {
+		return nil, fmt.Errorf("read nft's listing: %w", err)
+	}
+	found := map[string]string{}
+	for _, item := range listing.Nftables {
+		if item.Map == nil {
+			continue
+		}
+		for _, e := range item.Map.Elem {
+			var pair []string
+			if json.Unmarshal(e, &pair) == nil && len(pair) == 2 {
+				found[pair[0]] = pair[1]
+			}
+		}
+	}
+	return found, nil
+}
+
+// Ingress lists the devices of this process's namespace on which a netdev table drops what comes in:
+// table name → device.
+func Ingress(ctx context.Context) (map[string]string, error) {
+	out, err := run(ctx, "", "", "-j", "list", "chains", "netdev")
+	if err != nil {
+		return nil, err
+	}
+	return parseIngress([]byte(out))
+}
+
+func parseIngress(text []byte) (map[string]string, error) {
+	var listing struct {
+		Nftables []struct {
+			Chain *struct {
+				Table string          `json:"table"`
+				Hook  string          `json:"hook"`
+				Dev   json.RawMessage `json:"dev"`
+			} `json:"chain"`
+		} `json:"nftables"`
+	}
+	if err := json.Unmarshal(text, &listing); err != nil {
+		return nil, fmt.Errorf("read nft's listing: %w", err)
+	}
+	found := map[string]string{}
+	for _, item := range listing.Nftables {
+		var device string
+		if c := item.Chain; c != nil && c.Hook == "ingress" && json.Unmarshal(c.Dev, &device) == nil {
+			found[c.Table] = device
+		}
+	}
+	return found, nil
+}
+
+// run runs nft inside a namespace.
+func run(ctx context.Context, namespace, input string, args ...string) (string, error) {
+	var out, errors bytes.Buffer
+	err := netns.Do(namespace, func() error {
+		cmd := exec.CommandContext(ctx, "nft", args...)
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &out, &errors
+		return cmd.Run()
+	})
+	if err != nil {
+		return "", fmt.Errorf("nft %s in %q: %w: %s", strings.Join(args, " "), namespace, err, strings.TrimSpace(errors.String()))
+	}
+	return out.String(), nil
+}
