@@ -25,7 +25,7 @@ func main() {
 		SilenceErrors: true,
 		Version:       version(),
 	}
-	root.AddCommand(serverCommand(), agentCommand(), labCommand(), demoCommand())
+	root.AddCommand(serverCommand(), agentCommand(), labCommand())
 	err := root.ExecuteContext(ctx)
 	var status exitStatus
 	switch {
