@@ -93,7 +93,10 @@ func (l *Lab) StartOVS(ctx context.Context, host string) error {
 			return err
 		}
 	}
-	return l.eventually(ctx, host, "ovs-appctl", "-T", "2", "version")
+	// ovs-vsctl waits for ovs-vswitchd only when it changes something: so something always changes, and
+	// what the database had from before is in place when this returns.
+	return l.eventually(ctx, host, "ovs-vsctl", "--timeout=10", "set", "Open_vSwitch", ".",
+		"external_ids:lab-started="+strconv.FormatInt(time.Now().UnixNano(), 10))
 }
 
 // eventually repeats a command until it succeeds, for ten seconds at most.

@@ -3,6 +3,7 @@ package lab
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,7 +37,20 @@ func checkTools() error {
 	if len(missing) > 0 {
 		return fmt.Errorf("not installed: %s", strings.Join(missing, ", "))
 	}
-	return nil
+	return checkTun()
+}
+
+// checkTun sees to the device by which a userspace Open vSwitch gives bridges an interface of their
+// own. Most distributions let everybody open it, and the kernel asks for privileges where it counts.
+func checkTun() error {
+	f, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return errors.New("/dev/net/tun may not be opened: allow it until the next boot by\n    sudo chmod 666 /dev/net/tun\nor run the same command with sudo")
+	case err != nil:
+		return fmt.Errorf("Open vSwitch needs the tun device: load it by\n    sudo modprobe tun\n(%w)", err)
+	}
+	return f.Close()
 }
 
 // namespaceAdvice says what keeps an ordinary user from making user namespaces, and what to do.

@@ -187,9 +187,13 @@ func (l *Lab) Loss(host, network string, percent int) error {
 	}
 	table := "loss_" + host + "_" + network
 	rules := fmt.Sprintf("table netdev %s {}\ndelete table netdev %s\n", table, table)
+	which := fmt.Sprintf("numgen random mod 100 < %d", percent)
+	if percent == 100 {
+		which = "" // nft knows no number below 100 that is not below 100
+	}
 	if percent > 0 {
-		rules += fmt.Sprintf("table netdev %s { chain c { type filter hook ingress device %q priority 0; numgen random mod 100 < %d drop; }; }\n",
-			table, host+"-"+network, percent)
+		rules += fmt.Sprintf("table netdev %s { chain c { type filter hook ingress device %q priority 0; %s drop; }; }\n",
+			table, host+"-"+network, which)
 	}
 	_, err := l.output(Center, rules, "nft", "-f", "-")
 	return err
