@@ -28,7 +28,7 @@ func (l *Lab) furnishHost(ctx context.Context, host string) error {
 			return err
 		}
 	}
-	if err := l.StartOVS(ctx, host); err != nil {
+	if err := l.startOVS(ctx, host); err != nil {
 		return err
 	}
 	if _, err := l.output(host, "", "ovs-vsctl", "--timeout=20",
@@ -38,6 +38,11 @@ func (l *Lab) furnishHost(ctx context.Context, host string) error {
 		"--", "--may-exist", "add-port", "br-phy", "eth1"); err != nil {
 		return err
 	}
+	return l.addressHost(host, number)
+}
+
+// addressHost sets the bridges' own devices up. They come back bare whenever ovs-vswitchd starts.
+func (l *Lab) addressHost(host string, number int) error {
 	for _, argv := range [][]string{
 		{"ip", "link", "set", "br-phy", "mtu", strconv.Itoa(underlayMTU), "up"},
 		{"ip", "link", "set", "br-ex", "up"},
@@ -63,11 +68,21 @@ func hideRules(device string) string {
 		"table netdev lab_hide_%s { chain c { type filter hook ingress device %q priority 0; drop; }; }\n", device, device, device, device)
 }
 
-// StartOVS starts what is not running of a host's ovsdb-server and ovs-vswitchd.
+// StartOVS starts what is not running of a host's ovsdb-server and ovs-vswitchd, and gives the host
+// its tunnel address back as an operator's network configuration would.
 func (l *Lab) StartOVS(ctx context.Context, host string) error {
-	if _, err := l.checkHost(host); err != nil {
+	number, err := l.checkHost(host)
+	if err != nil {
 		return err
 	}
+	if err := l.startOVS(ctx, host); err != nil {
+		return err
+	}
+	return l.addressHost(host, number)
+}
+
+// startOVS returns when Open vSwitch runs and the bridges that its database has from before exist.
+func (l *Lab) startOVS(ctx context.Context, host string) error {
 	running, err := l.Services(host)
 	if err != nil {
 		return err
