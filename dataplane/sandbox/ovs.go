@@ -21,6 +21,11 @@ func StartOVS(t testing.TB) *OVS {
 	if os.Getenv(inside) == "" {
 		t.Fatal("StartOVS outside a sandbox: call sandbox.Main from TestMain")
 	}
+	tun, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatalf("Open vSwitch's userspace datapath needs /dev/net/tun; load the module tun and let everyone open it (as udev does), or run as root: %v", err)
+	}
+	tun.Close()
 	const run = "/run/openvswitch"
 	database, socket := filepath.Join(t.TempDir(), "conf.db"), run+"/db.sock"
 	must(t, "ovsdb-tool", "create", database, "/usr/share/openvswitch/vswitch.ovsschema")
