@@ -1,6 +1,7 @@
 package openflow
 
 import (
+	"bufio"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -52,9 +53,10 @@ type Conn struct {
 
 // message is one OpenFlow message without its header.
 type message struct {
-	kind uint8
-	xid  uint32
-	body []byte
+	version uint8
+	kind    uint8
+	xid     uint32
+	body    []byte
 }
 
 // Dial connects to a bridge, for instance at unix:/run/openvswitch/br-int.mgmt.
@@ -80,19 +82,38 @@ func (c *Conn) Close() error { return c.conn.Close() }
 func (c *Conn) Closed() <-chan struct{} { return c.closed }
 
 func (c *Conn) write(kind uint8, xid uint32, body []byte) error {
-	b := make([]byte, 0, 8+len(body))
+	return c.flush(frame(nil, kind, xid, body))
+}
+
+// flush sends messages. After a failure half a message may be out, so the connection ends.
+func (c *Conn) flush(b []byte) error {
+	err := c.conn.SetWriteDeadline(time.Now().Add(timeout))
+	if err == nil {
+		_, err = c.conn.Write(b)
+	}
+	if err != nil {
+		_ = c.conn.Close()
+	}
+	return err
+}
+
+// frame appends a message with its header.
+func frame(b []byte, kind uint8, xid uint32, body []byte) []byte {
 	b = append(b, version, kind)
 	b = binary.BigEndian.AppendUint16(b, uint16(8+len(body)))
 	b = binary.BigEndian.AppendUint32(b, xid)
-	_, err := c.conn.Write(append(b, body...))
-	return err
+	return append(b, body...)
 }
 
 // read takes messages as they come. What it does not know it passes over.
 func (c *Conn) read() {
 	defer close(c.closed)
+	buffered := bufio.NewReaderSize(c.conn, 1<<16)
 	for {
-		m, err := readMessage(c.conn)
+		m, err := readMessage(buffered)
+		if err == nil {
+			err = m.fatal()
+		}
 		if err != nil {
 			c.mu.Lock()
 			c.err = err
@@ -126,9 +147,37 @@ func readMessage(r io.Reader) (message, error) {
 	if length < 8 {
 		return message{}, fmt.Errorf("the switch sent a message of length %d", length)
 	}
-	m := message{kind: head[1], xid: binary.BigEndian.Uint32(head[4:]), body: make([]byte, length-8)}
-	_, err := io.ReadFull(r, m.body)
-	return m, err
+	m := message{version: head[0], kind: head[1], xid: binary.BigEndian.Uint32(head[4:]), body: make([]byte, length-8)}
+	if _, err := io.ReadFull(r, m.body); err != nil {
+		return message{}, err
+	}
+	return m, nil
+}
+
+// fatal says why the switch and we have no OpenFlow version in common, if that is what it says.
+func (m message) fatal() error {
+	switch {
+	case m.kind == typeHello && !speaks(m.version, m.body):
+		return errors.New("the switch does not speak OpenFlow 1.4 (see the bridge's protocols)")
+	case m.kind == typeError && len(m.body) >= 2 && binary.BigEndian.Uint16(m.body) == 0: // OFPET_HELLO_FAILED
+		return errors.New("the switch does not want OpenFlow 1.4 (see the bridge's protocols)")
+	}
+	return nil
+}
+
+// speaks says whether a hello allows our version: by its bitmap of versions, or else by the highest.
+func speaks(highest uint8, elements []byte) bool {
+	for len(elements) >= 4 {
+		kind, length := binary.BigEndian.Uint16(elements), int(binary.BigEndian.Uint16(elements[2:]))
+		if length < 4 || length > len(elements) {
+			break
+		}
+		if kind == 1 && length >= 8 { // OFPHET_VERSIONBITMAP
+			return binary.BigEndian.Uint32(elements[4:])&(1<<version) != 0
+		}
+		elements = elements[min((length+7)/8*8, len(elements)):]
+	}
+	return highest >= version
 }
 
 // timeout is how long the switch may take for one reply.
@@ -178,7 +227,20 @@ type Refused struct {
 }
 
 func (e *Refused) Error() string {
-	return fmt.Sprintf("the switch refused message %d of the bundle: error type %d, code %d", e.Index, e.Type, e.Code)
+	return fmt.Sprintf("the switch refused message %d of the bundle: %s", e.Index, reason(e.Type, e.Code))
+}
+
+// reason names an OpenFlow error (specification 7.5.4).
+func reason(class, code uint16) string {
+	names := map[uint16]string{
+		1: "bad request", 2: "bad action", 3: "bad instruction", 4: "bad match", 5: "flow refused",
+		12: "meter refused", 17: "bundle failed", 0xffff: "Open vSwitch error",
+	}
+	name := names[class]
+	if name == "" {
+		name = "error"
+	}
+	return fmt.Sprintf("%s (type %d, code %d)", name, class, code)
 }
 
 // bundle has all the flow messages done at once, or none of them.
@@ -198,6 +260,7 @@ func (c *Conn) bundle(ctx context.Context, mods [][]byte) error {
 		return fmt.Errorf("open a bundle: %w", err)
 	}
 	index := make(map[uint32]int, len(mods))
+	var out []byte
 	for i, mod := range mods {
 		xid := c.next()
 		index[xid] = i
@@ -206,9 +269,14 @@ func (c *Conn) bundle(ctx context.Context, mods [][]byte) error {
 		b = append(b, version, typeFlowMod)
 		b = binary.BigEndian.AppendUint16(b, uint16(8+len(mod)))
 		b = binary.BigEndian.AppendUint32(b, xid) // the inner message has the outer one's xid
-		if err := c.write(typeBundleAdd, xid, append(b, mod...)); err != nil {
+		out = frame(out, typeBundleAdd, xid, append(b, mod...))
+		if len(out) < 1<<16 && i < len(mods)-1 {
+			continue
+		}
+		if err := c.flush(out); err != nil {
 			return fmt.Errorf("fill a bundle: %w", err)
 		}
+		out = out[:0]
 	}
 	// A message that the switch can't read is left out of the bundle, and the rest could still be
 	// committed: so see first that all were taken.
@@ -249,7 +317,7 @@ func (c *Conn) expect(ctx context.Context, id uint32, kind uint8, index map[uint
 			}
 			if m.xid == id {
 				if refused == nil {
-					refused = fmt.Errorf("the switch refused the bundle: error type %d, code %d", class, code)
+					refused = fmt.Errorf("the switch refused the bundle: %s", reason(class, code))
 				}
 				return refused
 			}
@@ -297,6 +365,9 @@ func (c *Conn) Dump(ctx context.Context) ([]Entry, error) {
 		}
 		if m.kind == typeError {
 			return nil, errors.New("the switch does not tell its flows")
+		}
+		if m.kind != typeMultipartReply {
+			continue
 		}
 		more, err := parseFlows(m.body, &entries)
 		if err != nil || !more {

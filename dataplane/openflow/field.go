@@ -19,7 +19,7 @@ type Field struct {
 	id    uint8  // field number in the class
 	size  int    // bytes
 	kind  kind
-	needs []Term // what else a match must say for the field to exist
+	needs []Term // what a match must say for the field to exist; added where nothing is said
 }
 
 // kind is how a field's value is written for people.
@@ -31,6 +31,7 @@ const (
 	ethernet
 	address4
 	address6
+	fragment
 )
 
 const (
@@ -46,7 +47,7 @@ var (
 	EthDst   = &Field{name: "dl_dst", class: basic, id: 3, size: 6, kind: ethernet}
 	EthSrc   = &Field{name: "dl_src", class: basic, id: 4, size: 6, kind: ethernet}
 	ethType  = &Field{name: "dl_type", class: basic, id: 5, size: 2, kind: hexadecimal}
-	vlanVID  = &Field{name: "vlan_tci", class: basic, id: 6, size: 2, kind: hexadecimal}
+	vlanVID  = &Field{name: "vlan_vid", class: basic, id: 6, size: 2, kind: hexadecimal}
 
 	ipProto = &Field{name: "nw_proto", class: basic, id: 10, size: 1}
 	IPv4Src = &Field{name: "nw_src", class: basic, id: 11, size: 4, kind: address4, needs: []Term{isIPv4}}
@@ -54,14 +55,16 @@ var (
 	IPv6Src = &Field{name: "ipv6_src", class: basic, id: 26, size: 16, kind: address6, needs: []Term{isIPv6}}
 	IPv6Dst = &Field{name: "ipv6_dst", class: basic, id: 27, size: 16, kind: address6, needs: []Term{isIPv6}}
 
-	tcpSrc   = &Field{name: "tp_src", class: basic, id: 13, size: 2}
-	tcpDst   = &Field{name: "tp_dst", class: basic, id: 14, size: 2}
-	udpSrc   = &Field{name: "tp_src", class: basic, id: 15, size: 2}
-	udpDst   = &Field{name: "tp_dst", class: basic, id: 16, size: 2}
-	sctpSrc  = &Field{name: "tp_src", class: basic, id: 17, size: 2}
-	sctpDst  = &Field{name: "tp_dst", class: basic, id: 18, size: 2}
-	icmpType = &Field{name: "icmp_type", class: basic, id: 19, size: 1}
-	icmpCode = &Field{name: "icmp_code", class: basic, id: 20, size: 1}
+	IPTTL = &Field{name: "nw_ttl", class: nicira, id: 29, size: 1}
+
+	tcpSrc   = &Field{name: "tp_src", class: basic, id: 13, size: 2, needs: []Term{isTCP}}
+	tcpDst   = &Field{name: "tp_dst", class: basic, id: 14, size: 2, needs: []Term{isTCP}}
+	udpSrc   = &Field{name: "tp_src", class: basic, id: 15, size: 2, needs: []Term{isUDP}}
+	udpDst   = &Field{name: "tp_dst", class: basic, id: 16, size: 2, needs: []Term{isUDP}}
+	sctpSrc  = &Field{name: "tp_src", class: basic, id: 17, size: 2, needs: []Term{isSCTP}}
+	sctpDst  = &Field{name: "tp_dst", class: basic, id: 18, size: 2, needs: []Term{isSCTP}}
+	icmpType = &Field{name: "icmp_type", class: basic, id: 19, size: 1, needs: []Term{isIPv4, isICMP}}
+	icmpCode = &Field{name: "icmp_code", class: basic, id: 20, size: 1, needs: []Term{isIPv4, isICMP}}
 
 	ARPOp  = &Field{name: "arp_op", class: basic, id: 21, size: 2, needs: []Term{isARP}}
 	ARPSPA = &Field{name: "arp_spa", class: basic, id: 22, size: 4, kind: address4, needs: []Term{isARP}}
@@ -69,16 +72,18 @@ var (
 	ARPSHA = &Field{name: "arp_sha", class: basic, id: 24, size: 6, kind: ethernet, needs: []Term{isARP}}
 	ARPTHA = &Field{name: "arp_tha", class: basic, id: 25, size: 6, kind: ethernet, needs: []Term{isARP}}
 
-	icmp6Type = &Field{name: "icmp_type", class: basic, id: 29, size: 1}
-	icmp6Code = &Field{name: "icmp_code", class: basic, id: 30, size: 1}
-	ndTarget  = &Field{name: "nd_target", class: basic, id: 31, size: 16, kind: address6}
-	ndSLL     = &Field{name: "nd_sll", class: basic, id: 32, size: 6, kind: ethernet}
-	ndTLL     = &Field{name: "nd_tll", class: basic, id: 33, size: 6, kind: ethernet}
+	ICMPv6Type      = &Field{name: "icmp_type", class: basic, id: 29, size: 1, needs: []Term{isIPv6, isICMPv6}}
+	icmpv6Code      = &Field{name: "icmp_code", class: basic, id: 30, size: 1, needs: []Term{isIPv6, isICMPv6}}
+	NDTargetAddress = &Field{name: "nd_target", class: basic, id: 31, size: 16, kind: address6, needs: []Term{isIPv6, isICMPv6}}
+	NDSLL           = &Field{name: "nd_sll", class: basic, id: 32, size: 6, kind: ethernet, needs: []Term{isIPv6, isICMPv6, isSolicitation}}
+	NDTLL           = &Field{name: "nd_tll", class: basic, id: 33, size: 6, kind: ethernet, needs: []Term{isIPv6, isICMPv6, isAdvertisement}}
 
 	TunnelID = &Field{name: "tun_id", class: basic, id: 38, size: 8, kind: hexadecimal}
 	TunSrc   = &Field{name: "tun_src", class: nicira, id: 31, size: 4, kind: address4}
 	TunDst   = &Field{name: "tun_dst", class: nicira, id: 32, size: 4, kind: address4}
-	ipFrag   = &Field{name: "ip_frag", class: nicira, id: 26, size: 1}
+	TunSrc6  = &Field{name: "tun_ipv6_src", class: nicira, id: 109, size: 16, kind: address6}
+	TunDst6  = &Field{name: "tun_ipv6_dst", class: nicira, id: 110, size: 16, kind: address6}
+	ipFrag   = &Field{name: "ip_frag", class: nicira, id: 26, size: 1, kind: fragment}
 	conjID   = &Field{name: "conj_id", class: nicira, id: 37, size: 4}
 	ctState  = &Field{name: "ct_state", class: nicira, id: 105, size: 4, kind: hexadecimal}
 	CTZone   = &Field{name: "ct_zone", class: nicira, id: 106, size: 2, kind: hexadecimal}
@@ -103,8 +108,11 @@ func (f *Field) header() uint32 {
 	return uint32(f.class)<<16 | uint32(f.id)<<9 | uint32(f.size)
 }
 
-// bytes makes a field's value of a number.
+// bytes makes a field's value of a number; nil when the field is too small for it.
 func (f *Field) bytes(n uint64) []byte {
+	if f.size > 8 || f.size < 8 && n>>(8*f.size) != 0 {
+		return nil
+	}
 	var b [8]byte
 	binary.BigEndian.PutUint64(b[:], n)
 	return b[8-f.size:]
@@ -112,6 +120,9 @@ func (f *Field) bytes(n uint64) []byte {
 
 // show writes a value for people.
 func (f *Field) show(v []byte) string {
+	if len(v) != f.size {
+		return "invalid"
+	}
 	switch f.kind {
 	case ethernet:
 		return mac(v)

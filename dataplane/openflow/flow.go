@@ -55,15 +55,17 @@ const (
 func (f Flow) flowMod() []byte {
 	b := modHead(f.Cookie(), 0, f.Table, commandAdd, f.Priority)
 	b = f.Match.append(b)
-	if len(f.Actions) == 0 {
-		return b
-	}
-	start := len(b)
-	b = append(b, 0, 4, 0, 0, 0, 0, 0, 0) // OFPIT_APPLY_ACTIONS
+	apply := -1 // where the list of actions begins
 	for _, a := range f.Actions {
+		if !a.instruction && apply < 0 {
+			apply = len(b)
+			b = append(b, 0, instructionApply, 0, 0, 0, 0, 0, 0)
+		}
 		b = append(b, a.data...)
+		if !a.instruction {
+			binary.BigEndian.PutUint16(b[apply+2:], uint16(len(b)-apply))
+		}
 	}
-	binary.BigEndian.PutUint16(b[start+2:], uint16(len(b)-start))
 	return b
 }
 

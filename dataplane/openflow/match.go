@@ -39,6 +39,17 @@ var (
 	isIPv4 = Term{Field: &Field{name: "dl_type", class: basic, id: 5, size: 2, kind: hexadecimal}, Value: []byte{0x08, 0x00}}
 	isARP  = Term{Field: isIPv4.Field, Value: []byte{0x08, 0x06}}
 	isIPv6 = Term{Field: isIPv4.Field, Value: []byte{0x86, 0xdd}}
+
+	isICMP   = Term{Field: ipProto, Value: []byte{ProtoICMP}}
+	isTCP    = Term{Field: ipProto, Value: []byte{ProtoTCP}}
+	isUDP    = Term{Field: ipProto, Value: []byte{ProtoUDP}}
+	isSCTP   = Term{Field: ipProto, Value: []byte{ProtoSCTP}}
+	isICMPv6 = Term{Field: ipProto, Value: []byte{ProtoICMPv6}}
+
+	// The type field is written out: a reference to ICMPv6Type would be a circle.
+	icmpv6Kind      = &Field{name: "icmp_type", class: basic, id: 29, size: 1}
+	isSolicitation  = Term{Field: icmpv6Kind, Value: []byte{135}}
+	isAdvertisement = Term{Field: icmpv6Kind, Value: []byte{136}}
 )
 
 func exact(f *Field, n uint64) Term { return Term{Field: f, Value: f.bytes(n)} }
@@ -49,7 +60,7 @@ func InPort(port uint32) Term { return exact(inPort, uint64(port)) }
 // EthType matches the Ethernet type.
 func EthType(t uint16) Term { return Term{Field: isIPv4.Field, Value: ethType.bytes(uint64(t))} }
 
-// Src and Dst match Ethernet addresses.
+// Src matches the Ethernet source.
 func Src(m address.MAC) Term { return Term{Field: EthSrc, Value: macBytes(m)} }
 
 // Dst matches the Ethernet destination.
@@ -67,6 +78,9 @@ func Unicast() Term {
 
 // VLAN matches frames tagged with the VLAN id.
 func VLAN(id uint16) Term {
+	if id > 0xfff {
+		return Term{Field: vlanVID} // refused by Check
+	}
 	return Term{Field: vlanVID, Value: vlanVID.bytes(uint64(id) | 0x1000)}
 }
 
@@ -76,7 +90,7 @@ func Untagged() Term { return exact(vlanVID, 0) }
 // Proto matches the IP protocol; the Ethernet type must be matched too.
 func Proto(n uint8) Term { return exact(ipProto, uint64(n)) }
 
-// From and To match IP addresses of either family.
+// From matches the source IP address, of either family.
 func From(p netip.Prefix) Term { return prefix(p, IPv4Src, IPv6Src) }
 
 // To matches the destination IP address.
@@ -99,8 +113,8 @@ const (
 	DestinationPort
 )
 
-// Transport matches a port of TCP, UDP or SCTP with a mask (0xffff: exactly). The protocol and the
-// Ethernet type must be matched too.
+// Transport matches a port of TCP, UDP or SCTP with a mask (0xffff: exactly). The Ethernet type must be
+// matched too.
 func Transport(proto uint8, side Port, value, mask uint16) Term {
 	var f *Field
 	switch proto {
@@ -108,8 +122,10 @@ func Transport(proto uint8, side Port, value, mask uint16) Term {
 		f = []*Field{tcpSrc, tcpDst}[side]
 	case ProtoUDP:
 		f = []*Field{udpSrc, udpDst}[side]
-	default:
+	case ProtoSCTP:
 		f = []*Field{sctpSrc, sctpDst}[side]
+	default:
+		return Term{Field: ipProto} // it has no ports: refused by Check
 	}
 	t := exact(f, uint64(value&mask))
 	if mask != 0xffff {
@@ -121,7 +137,7 @@ func Transport(proto uint8, side Port, value, mask uint16) Term {
 // ICMPType matches the ICMP type, of IPv4 or IPv6.
 func ICMPType(ipv6 bool, n uint8) Term {
 	if ipv6 {
-		return exact(icmp6Type, uint64(n))
+		return exact(ICMPv6Type, uint64(n))
 	}
 	return exact(icmpType, uint64(n))
 }
@@ -129,7 +145,7 @@ func ICMPType(ipv6 bool, n uint8) Term {
 // ICMPCode matches the ICMP code, of IPv4 or IPv6.
 func ICMPCode(ipv6 bool, n uint8) Term {
 	if ipv6 {
-		return exact(icmp6Code, uint64(n))
+		return exact(icmpv6Code, uint64(n))
 	}
 	return exact(icmpCode, uint64(n))
 }
@@ -150,17 +166,17 @@ func ARPTarget(p netip.Prefix) Term {
 // ARPSenderMAC matches the sender's hardware address in ARP.
 func ARPSenderMAC(m address.MAC) Term { return Term{Field: ARPSHA, Value: macBytes(m)} }
 
-// NDTarget matches the target address of neighbour solicitations and advertisements; the ICMPv6 type
+// NDTarget matches the target address of neighbour solicitations and advertisements. The ICMPv6 type
 // must be matched too.
 func NDTarget(p netip.Prefix) Term {
-	return Term{Field: ndTarget, Value: addrBytes(p.Masked().Addr()), Mask: maskBytes(p)}
+	return Term{Field: NDTargetAddress, Value: addrBytes(p.Masked().Addr()), Mask: maskBytes(p)}
 }
 
 // NDSourceMAC matches the source link-layer option of a neighbour solicitation.
-func NDSourceMAC(m address.MAC) Term { return Term{Field: ndSLL, Value: macBytes(m)} }
+func NDSourceMAC(m address.MAC) Term { return Term{Field: NDSLL, Value: macBytes(m)} }
 
 // NDTargetMAC matches the target link-layer option of a neighbour advertisement.
-func NDTargetMAC(m address.MAC) Term { return Term{Field: ndTLL, Value: macBytes(m)} }
+func NDTargetMAC(m address.MAC) Term { return Term{Field: NDTLL, Value: macBytes(m)} }
 
 // InReg matches a whole register.
 func InReg(n int, value uint32) Term { return exact(Reg(n), uint64(value)) }
@@ -174,7 +190,22 @@ func InRegBits(n int, value, mask uint32) Term {
 func InTunnel(id uint64) Term { return exact(TunnelID, id) }
 
 // FromTunnel matches the other end of the tunnel.
-func FromTunnel(a netip.Addr) Term { return Term{Field: TunSrc, Value: addrBytes(a)} }
+func FromTunnel(a netip.Addr) Term {
+	if a.Is4() {
+		return Term{Field: TunSrc, Value: addrBytes(a)}
+	}
+	return Term{Field: TunSrc6, Value: addrBytes(a)}
+}
+
+// InMetadata matches the metadata that travels with the packet between tables.
+func InMetadata(n uint64) Term { return exact(metadata, n) }
+
+// LaterFragment matches all fragments of an IP packet but the first: they have no ports. The Ethernet
+// type must be matched too.
+func LaterFragment() Term { return Term{Field: ipFrag, Value: []byte{2}, Mask: []byte{2}} }
+
+// NotLaterFragment matches whole IP packets and first fragments.
+func NotLaterFragment() Term { return Term{Field: ipFrag, Value: []byte{0}, Mask: []byte{2}} }
 
 // Bits of ct_state.
 const (
@@ -190,6 +221,9 @@ const (
 func CTState(set, clear uint32) Term {
 	return Term{Field: ctState, Value: ctState.bytes(uint64(set)), Mask: ctState.bytes(uint64(set | clear))}
 }
+
+// InZone matches the connection tracker's zone that the packet went through.
+func InZone(zone uint16) Term { return exact(CTZone, uint64(zone)) }
 
 // Marked matches the connection's mark.
 func Marked(n uint32) Term { return exact(CTMark, uint64(n)) }
@@ -256,6 +290,10 @@ func pad(b []byte, start int) []byte {
 func (m Match) String() string {
 	parts := make([]string, 0, len(m))
 	for _, t := range m.complete() {
+		if t.Field.kind == fragment {
+			parts = append(parts, "ip_frag="+fragmentName(t.Value))
+			continue
+		}
 		text := t.Field.name + "=" + t.Field.show(t.Value)
 		if t.Mask != nil {
 			text += "/" + t.Field.show(t.Mask)
@@ -263,6 +301,13 @@ func (m Match) String() string {
 		parts = append(parts, text)
 	}
 	return strings.Join(parts, ",")
+}
+
+func fragmentName(v []byte) string {
+	if bytes.Equal(v, []byte{0}) {
+		return "not_later"
+	}
+	return "later"
 }
 
 var _ fmt.Stringer = Match{}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -18,7 +19,8 @@ type Bridge struct {
 	installed map[string]Flow            // identity → what the switch has, as far as we know
 	dirty     map[string]struct{}        // identities to look at
 	failed    map[string]error           // keys whose flows the switch refused
-	stale     []Entry                    // flows found on the switch that nobody wants
+	stale     []Entry                    // flows of ours found on the switch that nobody wants
+	foreign   []Entry                    // flows found there that are not ours: never touched
 	synced    bool
 }
 
@@ -34,7 +36,7 @@ func NewBridge(network, addr string) *Bridge {
 
 // Set gives the flows of a key in place of those that it had; none removes the key. Nothing is
 // written before Flush. When two keys want different flows with the same table, priority and match,
-// the key that sorts first has it.
+// the key that sorts first has it; of one key's flows the last has it.
 func (b *Bridge) Set(key string, flows []Flow) {
 	for _, f := range b.sets[key] {
 		id := string(f.identity())
@@ -50,6 +52,12 @@ func (b *Bridge) Set(key string, flows []Flow) {
 		return
 	}
 	b.sets[key] = flows
+	for _, f := range flows {
+		if err := f.Check(); err != nil {
+			b.failed[key] = fmt.Errorf("flow %s: %w", f, err)
+			return // as a set it is not wanted: none of its flows is
+		}
+	}
 	for _, f := range flows {
 		id := string(f.identity())
 		if b.want[id] == nil {
@@ -106,17 +114,18 @@ func (b *Bridge) Flush(ctx context.Context) (refused map[string]error, err error
 	for {
 		mods, owners, done := b.changes()
 		if len(mods) == 0 {
-			return b.failed, nil
+			done()
+			return maps.Clone(b.failed), nil
 		}
 		err := b.conn.bundle(ctx, mods)
 		var bad *Refused
 		switch {
 		case err == nil:
 			done()
-			return b.failed, nil
-		case errors.As(err, &bad) && owners[bad.Index] != "":
-			key := owners[bad.Index]
-			b.failed[key] = fmt.Errorf("the switch refuses a flow: error type %d, code %d", bad.Type, bad.Code)
+			return maps.Clone(b.failed), nil
+		case errors.As(err, &bad) && bad.Index < len(owners):
+			key := owners[bad.Index].key
+			b.failed[key] = fmt.Errorf("the switch refuses flow %s: %s", owners[bad.Index].flow, reason(bad.Type, bad.Code))
 			for _, f := range b.sets[key] {
 				b.dirty[string(f.identity())] = struct{}{}
 			}
@@ -145,6 +154,7 @@ func (b *Bridge) connect(ctx context.Context) error {
 			return err
 		}
 		b.conn, b.synced = conn, false
+		b.retry()
 	}
 	if b.synced {
 		return nil
@@ -156,6 +166,26 @@ func (b *Bridge) connect(ctx context.Context) error {
 	b.compare(entries)
 	b.synced = true
 	return nil
+}
+
+// Foreign lists the flows that were on the switch at the last comparison and do not bear our mark.
+// They are left alone, unless a wanted flow with the same table, priority and match replaces one.
+func (b *Bridge) Foreign() []Entry { return b.foreign }
+
+// Lost is closed when the connection has ended: the switch may have forgotten its flows, and Flush
+// puts them back. It is nil before the first Flush.
+func (b *Bridge) Lost() <-chan struct{} {
+	if b.conn == nil {
+		return nil
+	}
+	return b.conn.Closed()
+}
+
+// retry forgets what the switch has refused: another one may run now.
+func (b *Bridge) retry() {
+	for _, key := range slices.Collect(maps.Keys(b.failed)) {
+		b.Set(key, b.sets[key])
+	}
 }
 
 // compare finds which wanted flows the switch has, by their cookies, and which of our flows there
@@ -179,17 +209,26 @@ func (b *Bridge) compare(entries []Entry) {
 		}
 		b.dirty[id] = struct{}{}
 	}
-	b.stale = nil
+	b.stale, b.foreign = nil, nil
 	for _, e := range entries {
-		if e.Ours() && !wanted[e.Cookie] {
+		switch {
+		case !e.Ours():
+			b.foreign = append(b.foreign, e)
+		case !wanted[e.Cookie]:
 			b.stale = append(b.stale, e)
 		}
 	}
 }
 
-// changes makes the messages of the next bundle. owners says by message whose flow it adds; done
-// notes that all was written.
-func (b *Bridge) changes() (mods [][]byte, owners []string, done func()) {
+// owner is whose flow a message adds.
+type owner struct {
+	key  string
+	flow Flow
+}
+
+// changes makes the messages of the next bundle: first those that add, with their owners by the same
+// index, then those that delete; done notes that all was written.
+func (b *Bridge) changes() (mods [][]byte, owners []owner, done func()) {
 	type deletedFlow struct {
 		id   string
 		flow Flow
@@ -202,7 +241,7 @@ func (b *Bridge) changes() (mods [][]byte, owners []string, done func()) {
 		switch {
 		case ok && there && f.Cookie() == was.Cookie():
 		case ok:
-			mods, owners = append(mods, f.flowMod()), append(owners, key)
+			mods, owners = append(mods, f.flowMod()), append(owners, owner{key, f})
 			added[id] = f
 		case there:
 			deleted = append(deleted, deletedFlow{id, was})
@@ -214,7 +253,6 @@ func (b *Bridge) changes() (mods [][]byte, owners []string, done func()) {
 	for _, e := range b.stale {
 		mods = append(mods, deletion(e.Table, e.Priority, e.Cookie, e.match))
 	}
-	owners = append(owners, slices.Repeat([]string{""}, len(mods)-len(owners))...)
 	return mods, owners, func() {
 		for id, f := range added {
 			b.installed[id] = f
