@@ -7,14 +7,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
-
-	"github.com/go-logr/logr"
-	"github.com/ovn-kubernetes/libovsdb/cache"
-	"github.com/ovn-kubernetes/libovsdb/client"
-	"github.com/ovn-kubernetes/libovsdb/model"
-	lib "github.com/ovn-kubernetes/libovsdb/ovsdb"
 )
 
 // Client is a connection to the switch's database that comes back by itself. It is safe for
@@ -24,7 +19,7 @@ type Client struct {
 	wake     chan struct{}
 
 	mu      sync.Mutex
-	current client.Client // nil while there is none
+	current *conn // nil while there is none
 }
 
 // Bridge is a virtual switch.
@@ -72,104 +67,45 @@ func (c *Client) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.current != nil {
-		c.current.Close()
+		_ = c.current.nc.Close()
 		c.current = nil
 	}
 }
 
-const connectTimeout = 5 * time.Second
+const timeout = 10 * time.Second
 
-// db gives the connection, making one when there is none. A lost connection is thrown away with its
-// cache: the library's own reconnecting leaves rows in the cache that are gone.
-func (c *Client) db(ctx context.Context) (client.Client, error) {
+// db gives the connection, making one when there is none.
+func (c *Client) db(ctx context.Context) (*conn, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.current != nil && c.current.Connected() {
+	if c.current != nil && c.current.alive() {
 		return c.current, nil
 	}
-	if c.current != nil {
-		c.current.Close()
-		c.current = nil
-	}
-	tables, err := model.NewClientDBModel("Open_vSwitch", map[string]model.Model{
-		"Open_vSwitch": &rootRow{}, "Bridge": &bridgeRow{}, "Port": &portRow{}, "Interface": &interfaceRow{},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("describe the switch's database: %w", err)
-	}
-	quiet := logr.Discard()
-	db, err := client.NewOVSDBClient(tables, client.WithEndpoint(c.endpoint), client.WithLogger(&quiet))
-	if err != nil {
-		return nil, fmt.Errorf("prepare the connection to %s: %w", c.endpoint, err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	if err := db.Connect(ctx); err != nil {
-		return nil, fmt.Errorf("connect to the switch's database at %s: %w", c.endpoint, err)
+	db, err := dial(ctx, c.endpoint, c.poke)
+	if err != nil {
+		return nil, err
 	}
-	lost := db.DisconnectNotify()
-	db.Cache().AddEventHandler(&cache.EventHandlerFuncs{
-		AddFunc:    func(string, model.Model) { c.poke() },
-		UpdateFunc: func(string, model.Model, model.Model) { c.poke() },
-		DeleteFunc: func(string, model.Model) { c.poke() },
-	})
-	if _, err := db.MonitorAll(ctx); err != nil {
-		db.Close()
-		return nil, fmt.Errorf("watch the switch's database: %w", err)
-	}
-	go func() {
-		<-lost
-		c.poke()
-	}()
 	c.current = db
 	return db, nil
 }
 
-// snapshot is the database's contents, by UUID.
-type snapshot struct {
-	root       rootRow
-	bridges    map[string]*bridgeRow // by name
-	ports      map[string]*portRow
-	interfaces map[string]*interfaceRow
-}
-
-func read(ctx context.Context, db client.Client) (*snapshot, error) {
-	s := &snapshot{bridges: map[string]*bridgeRow{}, ports: map[string]*portRow{}, interfaces: map[string]*interfaceRow{}}
-	var roots []rootRow
-	var bridges []bridgeRow
-	var ports []portRow
-	var interfaces []interfaceRow
-	for _, list := range []any{&roots, &bridges, &ports, &interfaces} {
-		if err := db.List(ctx, list); err != nil {
-			return nil, fmt.Errorf("read the switch's database: %w", err)
+// bridge finds a bridge by name. The caller holds db.mu, here and below.
+func (db *conn) bridge(name string) *bridgeRow {
+	for _, b := range db.bridges {
+		if b.name == name {
+			return b
 		}
 	}
-	if len(roots) != 1 {
-		return nil, fmt.Errorf("the switch's database has %d root rows", len(roots))
-	}
-	s.root = roots[0]
-	for i := range bridges {
-		s.bridges[bridges[i].Name] = &bridges[i]
-	}
-	for i := range ports {
-		s.ports[ports[i].UUID] = &ports[i]
-	}
-	for i := range interfaces {
-		s.interfaces[interfaces[i].UUID] = &interfaces[i]
-	}
-	return s, nil
+	return nil
 }
 
-// portNamed finds a port of a bridge.
-func (s *snapshot) portNamed(bridge *bridgeRow, name string) (*portRow, *interfaceRow) {
-	for _, id := range bridge.Ports {
-		if p := s.ports[id]; p != nil && p.Name == name {
-			for _, i := range p.Interfaces {
-				if row := s.interfaces[i]; row != nil {
-					return p, row
-				}
-			}
-			return p, nil
+// port finds a port of a bridge with its first interface.
+func (db *conn) port(b *bridgeRow, name string) (*portRow, *interfaceRow) {
+	for _, id := range b.ports {
+		if p := db.ports[id]; p != nil && p.name == name && len(p.interfaces) > 0 {
+			return p, db.inter[p.interfaces[0]]
 		}
 	}
 	return nil, nil
@@ -181,215 +117,183 @@ func (c *Client) Bridges(ctx context.Context) (map[string]Bridge, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := read(ctx, db)
-	if err != nil {
-		return nil, err
-	}
+	db.mu.Lock()
+	defer db.mu.Unlock()
 	out := map[string]Bridge{}
-	for name, b := range s.bridges {
-		out[name] = Bridge{Name: name, DatapathType: b.DatapathType, FailMode: deref(b.FailMode), OtherConfig: b.OtherConfig, ExternalIDs: b.ExternalIDs}
+	for _, b := range db.bridges {
+		out[b.name] = Bridge{Name: b.name, DatapathType: b.datapathType, FailMode: b.failMode, OtherConfig: b.otherConfig, ExternalIDs: b.externalIDs}
 	}
 	return out, nil
 }
 
-// Ports lists the ports of a bridge. A bridge that is not there has none.
+// Ports lists the ports of a bridge by name. A bridge that is not there has none.
 func (c *Client) Ports(ctx context.Context, bridge string) ([]Port, error) {
 	db, err := c.db(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s, err := read(ctx, db)
-	if err != nil {
-		return nil, err
-	}
-	b := s.bridges[bridge]
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	b := db.bridge(bridge)
 	if b == nil {
 		return nil, nil
 	}
 	var out []Port
-	for _, id := range b.Ports {
-		p := s.ports[id]
-		if p == nil || len(p.Interfaces) != 1 {
+	for _, id := range b.ports {
+		p := db.ports[id]
+		if p == nil || len(p.interfaces) != 1 {
 			continue
 		}
-		i := s.interfaces[p.Interfaces[0]]
+		i := db.inter[p.interfaces[0]]
 		if i == nil {
 			continue
 		}
 		out = append(out, Port{
-			Name: p.Name, Type: i.Type, Options: i.Options, Tag: max(deref(p.Tag), 0), OtherConfig: p.OtherConfig, ExternalIDs: i.ExternalIDs,
-			OFPort: max(deref(i.OFPort), 0), Error: deref(i.Error), MAC: deref(i.MACInUse),
+			Name: p.name, Type: i.kind, Options: i.options, Tag: p.tag, OtherConfig: p.otherConfig, ExternalIDs: i.externalIDs,
+			OFPort: i.ofport, Error: i.trouble, MAC: i.mac,
 		})
 	}
-	slices.SortFunc(out, func(a, b Port) int {
-		if a.Name < b.Name {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(out, func(a, b Port) int { return strings.Compare(a.Name, b.Name) })
 	return out, nil
 }
 
 // EnsureBridge makes a bridge as it should be. External ids and other_config of others stay.
 func (c *Client) EnsureBridge(ctx context.Context, want Bridge) error {
-	return c.change(ctx, "bridge "+want.Name, func(db client.Client, s *snapshot) ([]lib.Operation, error) {
-		have := s.bridges[want.Name]
-		if have == nil {
-			return createBridge(db, s, want)
+	return c.change(ctx, "bridge "+want.Name, func(db *conn) ([]operation, error) {
+		row := map[string]any{"name": want.Name}
+		if want.DatapathType != "" {
+			row["datapath_type"] = want.DatapathType
 		}
-		row := *have
-		row.DatapathType = want.DatapathType
 		if want.FailMode != "" {
-			row.FailMode = &want.FailMode
+			row["fail_mode"] = want.FailMode
 		}
-		row.OtherConfig = merged(have.OtherConfig, want.OtherConfig)
-		row.ExternalIDs = merged(have.ExternalIDs, want.ExternalIDs)
-		if have.DatapathType == row.DatapathType && deref(have.FailMode) == deref(row.FailMode) &&
-			maps.Equal(have.OtherConfig, row.OtherConfig) && maps.Equal(have.ExternalIDs, row.ExternalIDs) {
+		b := db.bridge(want.Name)
+		if b == nil {
+			row["ports"], row["other_config"], row["external_ids"] = named("port"), pairsValue(want.OtherConfig), pairsValue(want.ExternalIDs)
+			return []operation{
+				insert("Interface", "interface", map[string]any{"name": want.Name, "type": "internal"}),
+				insert("Port", "port", map[string]any{"name": want.Name, "interfaces": named("interface")}),
+				insert("Bridge", "bridge", row),
+				mutate("Open_vSwitch", db.root, "bridges", "insert", []any{"set", []any{named("bridge")}}),
+			}, nil
+		}
+		other, external := merged(b.otherConfig, want.OtherConfig), merged(b.externalIDs, want.ExternalIDs)
+		if (want.DatapathType == "" || b.datapathType == want.DatapathType) && (want.FailMode == "" || b.failMode == want.FailMode) &&
+			maps.Equal(b.otherConfig, other) && maps.Equal(b.externalIDs, external) {
 			return nil, nil
 		}
-		return db.Where(have).Update(&row, &row.DatapathType, &row.FailMode, &row.OtherConfig, &row.ExternalIDs)
+		delete(row, "name")
+		row["other_config"], row["external_ids"] = pairsValue(other), pairsValue(external)
+		return []operation{update("Bridge", b.uuid, row)}, nil
 	})
-}
-
-func createBridge(db client.Client, s *snapshot, want Bridge) ([]lib.Operation, error) {
-	bridge := &bridgeRow{UUID: "bridge", Name: want.Name, Ports: []string{"port"}, DatapathType: want.DatapathType, OtherConfig: want.OtherConfig, ExternalIDs: want.ExternalIDs}
-	if want.FailMode != "" {
-		bridge.FailMode = &want.FailMode
-	}
-	ops, err := db.Create(
-		&interfaceRow{UUID: "interface", Name: want.Name, Type: "internal"},
-		&portRow{UUID: "port", Name: want.Name, Interfaces: []string{"interface"}},
-		bridge)
-	if err != nil {
-		return nil, err
-	}
-	more, err := db.Where(&s.root).Mutate(&s.root, model.Mutation{Field: &s.root.Bridges, Mutator: lib.MutateOperationInsert, Value: []string{"bridge"}})
-	return append(ops, more...), err
 }
 
 // EnsurePort makes a port of a bridge as it should be: type, options, tag where it is not 0,
 // other_config and external ids; those of others stay.
 func (c *Client) EnsurePort(ctx context.Context, bridge string, want Port) error {
-	return c.change(ctx, "port "+want.Name, func(db client.Client, s *snapshot) ([]lib.Operation, error) {
-		b := s.bridges[bridge]
+	return c.change(ctx, "port "+want.Name, func(db *conn) ([]operation, error) {
+		b := db.bridge(bridge)
 		if b == nil {
 			return nil, fmt.Errorf("there is no bridge %s", bridge)
 		}
-		p, i := s.portNamed(b, want.Name)
-		if p != nil && i != nil {
-			return updatePort(db, p, i, want)
+		if p, i := db.port(b, want.Name); p != nil && i != nil {
+			return changePort(p, i, want), nil
 		}
-		row := &portRow{UUID: "port", Name: want.Name, Interfaces: []string{"interface"}, OtherConfig: want.OtherConfig}
+		port := map[string]any{"name": want.Name, "interfaces": named("interface"), "other_config": pairsValue(want.OtherConfig)}
 		if want.Tag != 0 {
-			row.Tag = &want.Tag
+			port["tag"] = want.Tag
 		}
-		ops, err := db.Create(&interfaceRow{UUID: "interface", Name: want.Name, Type: want.Type, Options: want.Options, ExternalIDs: want.ExternalIDs}, row)
-		if err != nil {
-			return nil, err
-		}
-		more, err := db.Where(b).Mutate(b, model.Mutation{Field: &b.Ports, Mutator: lib.MutateOperationInsert, Value: []string{"port"}})
-		return append(ops, more...), err
+		return []operation{
+			insert("Interface", "interface", map[string]any{"name": want.Name, "type": want.Type, "options": pairsValue(want.Options), "external_ids": pairsValue(want.ExternalIDs)}),
+			insert("Port", "port", port),
+			mutate("Bridge", b.uuid, "ports", "insert", []any{"set", []any{named("port")}}),
+		}, nil
 	})
 }
 
 // SetPorts changes tag and other_config of ports that are there, all in one transaction. Ports that
 // are not there are passed over.
 func (c *Client) SetPorts(ctx context.Context, bridge string, ports []Port) error {
-	return c.change(ctx, fmt.Sprintf("%d ports of %s", len(ports), bridge), func(db client.Client, s *snapshot) ([]lib.Operation, error) {
-		b := s.bridges[bridge]
+	return c.change(ctx, fmt.Sprintf("%d ports of %s", len(ports), bridge), func(db *conn) ([]operation, error) {
+		b := db.bridge(bridge)
 		if b == nil {
 			return nil, fmt.Errorf("there is no bridge %s", bridge)
 		}
-		var all []lib.Operation
+		var ops []operation
 		for _, want := range ports {
-			p, i := s.portNamed(b, want.Name)
-			if p == nil || i == nil {
-				continue
+			if p, i := db.port(b, want.Name); p != nil && i != nil {
+				ops = append(ops, changePort(p, i, Port{Type: i.kind, Options: i.options, Tag: want.Tag, OtherConfig: want.OtherConfig})...)
 			}
-			ops, err := updatePort(db, p, i, Port{Name: want.Name, Type: i.Type, Options: i.Options, Tag: want.Tag, OtherConfig: want.OtherConfig})
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, ops...)
 		}
-		return all, nil
+		return ops, nil
 	})
 }
 
-func updatePort(db client.Client, p *portRow, i *interfaceRow, want Port) ([]lib.Operation, error) {
-	var ops []lib.Operation
-	row := *p
-	row.OtherConfig = merged(p.OtherConfig, want.OtherConfig)
-	if want.Tag != 0 {
-		row.Tag = &want.Tag
+// changePort gives the operations that make a port and its interface as wanted.
+func changePort(p *portRow, i *interfaceRow, want Port) []operation {
+	var ops []operation
+	row := map[string]any{}
+	if want.Tag != 0 && p.tag != want.Tag {
+		row["tag"] = want.Tag
 	}
-	if deref(row.Tag) != deref(p.Tag) || !maps.Equal(row.OtherConfig, p.OtherConfig) {
-		more, err := db.Where(p).Update(&row, &row.Tag, &row.OtherConfig)
-		if err != nil {
-			return nil, err
-		}
-		ops = append(ops, more...)
+	if other := merged(p.otherConfig, want.OtherConfig); !maps.Equal(other, p.otherConfig) {
+		row["other_config"] = pairsValue(other)
 	}
-	inter := *i
-	inter.Type = want.Type
-	inter.Options = want.Options
-	inter.ExternalIDs = merged(i.ExternalIDs, want.ExternalIDs)
-	if inter.Type != i.Type || !maps.Equal(inter.Options, i.Options) || !maps.Equal(inter.ExternalIDs, i.ExternalIDs) {
-		if inter.Options == nil {
-			inter.Options = map[string]string{}
-		}
-		more, err := db.Where(i).Update(&inter, &inter.Type, &inter.Options, &inter.ExternalIDs)
-		if err != nil {
-			return nil, err
-		}
-		ops = append(ops, more...)
+	if len(row) > 0 {
+		ops = append(ops, update("Port", p.uuid, row))
 	}
-	return ops, nil
+	row = map[string]any{}
+	if i.kind != want.Type {
+		row["type"] = want.Type
+	}
+	if !maps.Equal(i.options, want.Options) {
+		row["options"] = pairsValue(want.Options)
+	}
+	if external := merged(i.externalIDs, want.ExternalIDs); !maps.Equal(external, i.externalIDs) {
+		row["external_ids"] = pairsValue(external)
+	}
+	if len(row) > 0 {
+		ops = append(ops, update("Interface", i.uuid, row))
+	}
+	return ops
 }
 
 // DeletePort takes a port off a bridge. One that is not there is no error.
 func (c *Client) DeletePort(ctx context.Context, bridge, name string) error {
-	return c.change(ctx, "port "+name, func(db client.Client, s *snapshot) ([]lib.Operation, error) {
-		b := s.bridges[bridge]
+	return c.change(ctx, "port "+name, func(db *conn) ([]operation, error) {
+		b := db.bridge(bridge)
 		if b == nil {
 			return nil, nil
 		}
-		p, _ := s.portNamed(b, name)
-		if p == nil {
-			return nil, nil
+		for _, id := range b.ports {
+			if p := db.ports[id]; p != nil && p.name == name {
+				return []operation{mutate("Bridge", b.uuid, "ports", "delete", []any{"set", []any{[]any{"uuid", p.uuid}}})}, nil
+			}
 		}
-		return db.Where(b).Mutate(b, model.Mutation{Field: &b.Ports, Mutator: lib.MutateOperationDelete, Value: []string{p.UUID}})
+		return nil, nil
 	})
 }
 
-// change reads the database, makes operations of it, and has them done in one transaction.
-func (c *Client) change(ctx context.Context, what string, plan func(db client.Client, s *snapshot) ([]lib.Operation, error)) error {
+// change makes operations of what the database holds, and has them done in one transaction.
+func (c *Client) change(ctx context.Context, what string, plan func(db *conn) ([]operation, error)) error {
 	db, err := c.db(ctx)
 	if err != nil {
 		return err
 	}
-	s, err := read(ctx, db)
-	if err != nil {
-		return err
-	}
-	ops, err := plan(db, s)
+	db.mu.Lock()
+	ops, err := plan(db)
+	root := db.root
+	db.mu.Unlock()
 	if err != nil {
 		return fmt.Errorf("configure %s: %w", what, err)
 	}
 	if len(ops) == 0 {
 		return nil
 	}
-	// next_cfg asks ovs-vswitchd to say in cur_cfg when it has done it.
-	bump, err := db.Where(&s.root).Mutate(&s.root, model.Mutation{Field: &s.root.NextCfg, Mutator: lib.MutateOperationAdd, Value: 1})
-	if err != nil {
-		return fmt.Errorf("configure %s: %w", what, err)
-	}
-	results, err := db.Transact(ctx, append(ops, bump...)...)
-	if err != nil {
-		return fmt.Errorf("configure %s: %w", what, err)
-	}
-	if _, err := lib.CheckOperationResults(results, append(ops, bump...)); err != nil {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	// next_cfg tells ovs-vswitchd that somebody waits for the change.
+	if err := db.transact(ctx, append(ops, mutate("Open_vSwitch", root, "next_cfg", "+=", 1))); err != nil {
 		return fmt.Errorf("configure %s: %w", what, err)
 	}
 	return nil
@@ -403,11 +307,4 @@ func merged(base, more map[string]string) map[string]string {
 	}
 	maps.Copy(out, more)
 	return out
-}
-
-func deref[T any](p *T) (v T) {
-	if p != nil {
-		v = *p
-	}
-	return v
 }
