@@ -41,8 +41,8 @@ func (d Device) Outer() string { return "tap" + short(d.PortID) }
 // short is what names of devices take of a port's id: 15 bytes is all a name may have.
 func short(portID string) string { return portID[:min(11, len(portID))] }
 
-// check refuses what can't be, or could be read as something else by a tool.
-func (d Device) check() error {
+// Check refuses what can't be, or could be read as something else by a tool.
+func (d Device) Check() error {
 	switch {
 	case len(d.PortID) < 11 || strings.Trim(d.PortID, "0123456789abcdefABCDEF-") != "":
 		return fmt.Errorf("%q is not a port's id", d.PortID)
@@ -105,7 +105,7 @@ func (p *Plugger) Look(ctx context.Context) (*View, error) {
 // Plug makes the device, in its namespace, which must be there, and its port on the bridge. It says
 // whether the device is new, and so lost all that was set on it.
 func (p *Plugger) Plug(ctx context.Context, v *View, d Device) (fresh bool, err error) {
-	if err := d.check(); err != nil {
+	if err := d.Check(); err != nil {
 		return false, err
 	}
 	have, plugged := v.ports[d.Outer()]

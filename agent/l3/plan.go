@@ -1,0 +1,224 @@
+package l3
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"neutrino/agent/plug"
+	"neutrino/dataplane/link"
+	"neutrino/dataplane/ra"
+	"neutrino/desired"
+)
+
+// prefix marks our namespaces; the router's id follows.
+const prefix = "qrouter-"
+
+// How long hosts may use what is advertised of a prefix: radvd's values, which Neutron's routers have.
+const (
+	prefixValid     = 24 * time.Hour
+	prefixPreferred = 4 * time.Hour
+)
+
+// The addresses at which metadata is served to a router's networks.
+var (
+	metadata4 = netip.MustParseAddr("169.254.169.254")
+	metadata6 = netip.MustParseAddr("fe80::a9fe:a9fe")
+)
+
+// plan is what a router's namespace should be like; it follows from the router's item alone.
+type plan struct {
+	namespace string
+	devices   []device
+	routes    []link.Route
+	rules     string
+	floating  map[netip.Addr]netip.Addr // floating → fixed, of those that work
+	forward   bool
+
+	problems []string          // of the router, that don't keep the rest from working
+	refused  map[string]string // floating IP id → why it can't work
+}
+
+// device is a port of the router.
+type device struct {
+	plug.Device
+	addresses []netip.Prefix
+	advertise *ra.Advertisement // nil: nothing is advertised
+}
+
+// announced are the addresses that neighbours should hear of.
+func (d device) announced() []netip.Addr {
+	var out []netip.Addr
+	for _, p := range d.addresses {
+		if p.Addr() != metadata6 {
+			out = append(out, p.Addr())
+		}
+	}
+	return out
+}
+
+// planOf computes the plan of a router. It fails when a port of it can't be made at all.
+func planOf(r *desired.Router) (*plan, error) {
+	p := &plan{namespace: prefix + r.ID, forward: r.AdminStateUp, floating: map[netip.Addr]netip.Addr{}, refused: map[string]string{}}
+	for _, i := range r.Interfaces {
+		p.devices = append(p.devices, p.inside(r, i))
+	}
+	p.mapFloating(r)
+	if g := r.Gateway; g != nil {
+		d := p.device("qg-", g.RouterPort)
+		for _, a := range sortedAddrs(p.floating) {
+			host := netip.PrefixFrom(a, a.BitLen())
+			if !slices.ContainsFunc(d.addresses, func(have netip.Prefix) bool { return have.Addr() == a }) {
+				d.addresses = append(d.addresses, host)
+			}
+		}
+		p.devices = append(p.devices, d)
+	}
+	for _, d := range p.devices {
+		if err := d.Check(); err != nil {
+			return nil, err
+		}
+	}
+	p.route(r)
+	p.rules = rulesOf(r, p.floating)
+	return p, nil
+}
+
+// inside plans an interface to a network of the project's.
+func (p *plan) inside(r *desired.Router, port desired.RouterPort) device {
+	d := p.device("qr-", port)
+	d.addresses = append(d.addresses, netip.PrefixFrom(metadata6, 64))
+	if r.AdminStateUp {
+		d.advertise = advertisement(port)
+	}
+	return d
+}
+
+func (p *plan) device(prefix string, port desired.RouterPort) device {
+	return device{
+		Device:    plug.Device{Prefix: prefix, PortID: port.PortID, Namespace: p.namespace, MAC: port.MAC, MTU: port.MTU},
+		addresses: slices.Clone(port.Addresses),
+	}
+}
+
+// mapFloating sorts floating IPs into those that can work and those that can't.
+func (p *plan) mapFloating(r *desired.Router) {
+	for _, f := range r.FloatingIPs {
+		switch {
+		case r.Gateway == nil:
+			p.refused[f.ID] = "the router has no gateway"
+		case !f.Floating.Is4() || !f.Fixed.Is4():
+			p.refused[f.ID] = fmt.Sprintf("%s can't be mapped on %s: only IPv4 is translated", f.Floating, f.Fixed)
+		case p.floating[f.Floating].IsValid():
+			p.refused[f.ID] = fmt.Sprintf("%s is mapped on %s already", f.Floating, p.floating[f.Floating])
+		default:
+			p.floating[f.Floating] = f.Fixed
+		}
+	}
+}
+
+// route plans the default routes and the extra ones. An extra route to everywhere goes before the
+// gateway's.
+func (p *plan) route(r *desired.Router) {
+	everywhere := map[bool]bool{} // IPv4? → an extra route says so
+	for _, e := range r.Routes {
+		name, found := p.reach(e.NextHop)
+		if !e.Destination.IsValid() || !found || e.Destination.Addr().Is4() != e.NextHop.Is4() {
+			p.problems = append(p.problems, fmt.Sprintf("the route to %s has its next hop %s on no interface", e.Destination, e.NextHop))
+			continue
+		}
+		everywhere[e.NextHop.Is4()] = everywhere[e.NextHop.Is4()] || e.Destination.Bits() == 0
+		p.routes = append(p.routes, link.Route{Destination: e.Destination.Masked(), NextHop: e.NextHop, Device: name})
+	}
+	if r.Gateway == nil {
+		return
+	}
+	for _, hop := range r.Gateway.NextHops {
+		if everywhere[hop.Is4()] || !hop.IsValid() {
+			continue
+		}
+		all := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+		if hop.Is6() {
+			all = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+		}
+		near := hop.IsLinkLocalUnicast() || slices.ContainsFunc(r.Gateway.Addresses, func(a netip.Prefix) bool { return a.Contains(hop) })
+		qg := plug.Device{Prefix: "qg-", PortID: r.Gateway.PortID}
+		p.routes = append(p.routes, link.Route{Destination: all, NextHop: hop, Device: qg.Name(), OnLink: !near})
+	}
+}
+
+// reach finds the device by which a next hop is a neighbour: the one with the longest prefix.
+func (p *plan) reach(hop netip.Addr) (name string, found bool) {
+	best := -1
+	for _, d := range p.devices {
+		for _, a := range d.addresses {
+			if a.Contains(hop) && a.Addr() != metadata6 && a.Bits() > best && a.Addr() != hop {
+				name, best, found = d.Name(), a.Bits(), true
+			}
+		}
+	}
+	return name, found
+}
+
+// advertisement is what a router tells an IPv6 network, or nil when no subnet asks for it.
+func advertisement(port desired.RouterPort) *ra.Advertisement {
+	a := &ra.Advertisement{HopLimit: 64, Lifetime: ra.Lifetime, MAC: port.MAC, MTU: port.MTU, DNSLife: ra.Lifetime}
+	for _, s := range port.Subnets {
+		if !s.CIDR.IsValid() || !s.CIDR.Addr().Is6() || s.RAMode == "" {
+			continue
+		}
+		switch s.RAMode {
+		case "dhcpv6-stateful":
+			a.Managed, a.Other = true, true
+		case "dhcpv6-stateless":
+			a.Other = true
+		}
+		a.Prefixes = append(a.Prefixes, ra.Prefix{
+			Prefix: s.CIDR.Masked(), OnLink: true, Autonomous: s.RAMode != "dhcpv6-stateful",
+			Valid: prefixValid, Preferred: prefixPreferred,
+		})
+		for _, d := range s.DNS {
+			if d.Is6() && !slices.Contains(a.DNS, d) {
+				a.DNS = append(a.DNS, d)
+			}
+		}
+	}
+	if a.Prefixes == nil {
+		return nil
+	}
+	return a
+}
+
+// sysctls are the kernel's settings of a router's namespace.
+func sysctls(forward bool) map[string]string {
+	on := "0"
+	if forward {
+		on = "1"
+	}
+	return map[string]string{
+		"net/ipv4/ip_forward":                    on,
+		"net/ipv6/conf/all/forwarding":           on,
+		"net/ipv4/conf/all/arp_ignore":           "1", // an address is answered for only on its device
+		"net/ipv4/conf/all/arp_announce":         "2",
+		"net/ipv4/conf/all/rp_filter":            "0",
+		"net/ipv4/conf/default/rp_filter":        "0",
+		"net/ipv4/conf/all/send_redirects":       "0", // of a flow that turns round here the NAT must see all
+		"net/ipv4/conf/default/send_redirects":   "0",
+		"net/ipv4/conf/all/promote_secondaries":  "1", // an address may go without taking its subnet along
+		"net/ipv6/conf/all/accept_ra":            "0",
+		"net/ipv6/conf/default/accept_ra":        "0",
+		"net/ipv6/conf/default/accept_dad":       "0", // the server hands out addresses once
+		"net/ipv6/conf/default/dad_transmits":    "0",
+		"net/ipv6/conf/default/accept_redirects": "0",
+	}
+}
+
+func sortedAddrs(m map[netip.Addr]netip.Addr) []netip.Addr {
+	out := make([]netip.Addr, 0, len(m))
+	for a := range m {
+		out = append(out, a)
+	}
+	slices.SortFunc(out, netip.Addr.Compare)
+	return out
+}

@@ -1,0 +1,174 @@
+package l3
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"neutrino/agent/plug"
+	"neutrino/dataplane/nft"
+	"neutrino/desired"
+)
+
+// table holds all rules of a router's namespace.
+var table = nft.Table{Family: "inet", Name: "neutrino"}
+
+// floatingMap is the table's map of floating IPs, read back to find flows of ones that have changed.
+const floatingMap = "floating"
+
+// rulesOf renders the table's body. Into it go only device names, addresses and numbers: no text that
+// a user chose.
+//
+// From outside a packet comes in to an instance if it belongs to a flow that is known, or is for a
+// floating IP. Without SNAT the internal addresses are routed outside too, and so they are for IPv6,
+// which is never translated: there the security groups of the instances decide.
+func rulesOf(r *desired.Router, floating map[netip.Addr]netip.Addr) string {
+	w := &writer{}
+	internal4, internal6, inside := internalOf(r)
+	outside := ""
+	var outer netip.Addr // the router's own IPv4 address outside
+	snat := false
+	if g := r.Gateway; g != nil {
+		outside = quoted(plug.Device{Prefix: "qg-", PortID: g.PortID}.Name())
+		snat = g.EnableSNAT
+		for _, a := range g.Addresses {
+			if a.Addr().Is4() && !outer.IsValid() {
+				outer = a.Addr()
+			}
+		}
+	}
+
+	w.set("internal4", "ipv4_addr", internal4)
+	w.set("internal6", "ipv6_addr", internal6)
+	w.mapping(floatingMap, floating)
+	w.mapping("fixed", inverted(floating, r.FloatingIPs))
+
+	w.chain("forward", "filter hook forward priority filter; policy drop", func(add func(string, ...any)) {
+		if !r.AdminStateUp {
+			return
+		}
+		add("ip daddr %s drop", metadata4)
+		add("ip6 daddr %s drop", metadata6)
+		add("ct state invalid drop")
+		add("tcp flags syn tcp option maxseg size set rt mtu")
+		add("ct state established,related accept")
+		if len(inside) > 0 {
+			add("iifname { %s } accept", strings.Join(inside, ", "))
+		}
+		if outside == "" {
+			return
+		}
+		add("iifname %s ip saddr @internal4 drop", outside)
+		add("iifname %s ip6 saddr @internal6 drop", outside)
+		add("iifname %s ct status dnat accept", outside)
+		if snat {
+			add("iifname %s meta nfproto ipv4 drop", outside)
+		}
+		if len(inside) > 0 {
+			add("iifname %s oifname { %s } accept", outside, strings.Join(inside, ", "))
+		}
+	})
+	w.chain("input", "filter hook input priority filter; policy accept", func(add func(string, ...any)) {
+		if outside == "" {
+			return
+		}
+		add("iifname %s ip daddr %s drop", outside, metadata4)
+		add("iifname %s ip6 daddr %s drop", outside, metadata6)
+		if snat {
+			add("iifname %s ct state new ip daddr @internal4 drop", outside)
+		}
+	})
+	w.chain("prerouting", "nat hook prerouting priority dstnat; policy accept", func(add func(string, ...any)) {
+		if len(floating) > 0 {
+			add("dnat ip to ip daddr map @%s", floatingMap)
+		}
+	})
+	w.chain("postrouting", "nat hook postrouting priority srcnat; policy accept", func(add func(string, ...any)) {
+		if outside == "" {
+			return
+		}
+		if len(floating) > 0 {
+			add("oifname %s snat ip to ip saddr map @fixed", outside)
+			// A flow from inside to a floating IP turns round here: its answers must pass here too.
+			add("oifname != %s ct status dnat ip saddr @internal4 snat ip to ip saddr map @fixed", outside)
+			if outer.IsValid() {
+				add("oifname != %s ct status dnat ip saddr @internal4 snat ip to %s", outside, outer)
+			}
+		}
+		if snat && outer.IsValid() {
+			add("oifname %s ip daddr != @internal4 snat ip to %s fully-random", outside, outer)
+		}
+	})
+	return w.String()
+}
+
+// internalOf gives the subnets behind a router, and the names of the devices that lead to them.
+func internalOf(r *desired.Router) (v4, v6 []netip.Prefix, inside []string) {
+	for _, i := range r.Interfaces {
+		inside = append(inside, quoted(plug.Device{Prefix: "qr-", PortID: i.PortID}.Name()))
+		for _, a := range i.Addresses {
+			if a.Addr().Is4() {
+				v4 = append(v4, a.Masked())
+			} else {
+				v6 = append(v6, a.Masked())
+			}
+		}
+	}
+	slices.Sort(inside)
+	return v4, v6, inside
+}
+
+// inverted maps fixed addresses on floating ones. Of several floating IPs of one address, the first
+// by id is the one that its own connections have.
+func inverted(floating map[netip.Addr]netip.Addr, order []desired.FloatingIP) map[netip.Addr]netip.Addr {
+	out := map[netip.Addr]netip.Addr{}
+	for _, f := range order {
+		if floating[f.Floating] == f.Fixed && !out[f.Fixed].IsValid() {
+			out[f.Fixed] = f.Floating
+		}
+	}
+	return out
+}
+
+// writer collects the text of a table.
+type writer struct{ strings.Builder }
+
+func (w *writer) set(name, kind string, members []netip.Prefix) {
+	fmt.Fprintf(w, "\tset %s {\n\t\ttype %s\n\t\tflags interval\n\t\tauto-merge\n", name, kind)
+	if len(members) > 0 {
+		members = slices.Clone(members)
+		slices.SortFunc(members, func(a, b netip.Prefix) int {
+			if c := a.Addr().Compare(b.Addr()); c != 0 {
+				return c
+			}
+			return a.Bits() - b.Bits()
+		})
+		words := make([]string, 0, len(members))
+		for _, m := range slices.Compact(members) {
+			words = append(words, m.String())
+		}
+		fmt.Fprintf(w, "\t\telements = { %s }\n", strings.Join(words, ", "))
+	}
+	w.WriteString("\t}\n")
+}
+
+func (w *writer) mapping(name string, pairs map[netip.Addr]netip.Addr) {
+	fmt.Fprintf(w, "\tmap %s {\n\t\ttype ipv4_addr : ipv4_addr\n", name)
+	if len(pairs) > 0 {
+		words := make([]string, 0, len(pairs))
+		for _, a := range sortedAddrs(pairs) {
+			words = append(words, a.String()+" : "+pairs[a].String())
+		}
+		fmt.Fprintf(w, "\t\telements = { %s }\n", strings.Join(words, ", "))
+	}
+	w.WriteString("\t}\n")
+}
+
+func (w *writer) chain(name, hook string, rules func(add func(string, ...any))) {
+	fmt.Fprintf(w, "\tchain %s {\n\t\ttype %s;\n", name, hook)
+	rules(func(format string, args ...any) { fmt.Fprintf(w, "\t\t"+format+"\n", args...) })
+	w.WriteString("\t}\n")
+}
+
+func quoted(device string) string { return `"` + device + `"` }
