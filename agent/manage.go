@@ -26,26 +26,22 @@ func (a *Agent) manage(ctx context.Context, m Manager, box *mailbox) {
 	began := time.Now()
 	converged := false
 	for {
-		var retry <-chan time.Time
-		if backoff > 0 {
-			retry = time.After(jitter(backoff))
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-retry:
-		case <-box.wake:
-			if backoff > 0 { // what comes meanwhile waits for the next try
-				select {
-				case <-ctx.Done():
-					return
-				case <-retry:
-				}
+		if backoff > 0 { // what comes meanwhile waits for the next try
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(jitter(backoff)):
 			}
-		case <-m.Wake():
-		case <-check.C:
-			change.Full = true
-			check.Reset(jitter(a.options.Check))
+		} else {
+			select {
+			case <-ctx.Done():
+				return
+			case <-box.wake:
+			case <-m.Wake():
+			case <-check.C:
+				change.Full = true
+				check.Reset(jitter(a.options.Check))
+			}
 		}
 		if !box.take(state, change.Keys) {
 			continue // there is no complete state yet: an empty one would tear the host down
