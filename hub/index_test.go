@@ -1,0 +1,155 @@
+package hub
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
+
+	"neutrino/address"
+	"neutrino/desired"
+)
+
+// follower is a host that does what it is told.
+type follower map[desired.Key]desired.Item
+
+func (f follower) tell(x *index, host string, keys map[desired.Key]bool) {
+	for key := range keys {
+		if item := x.view(host, key); item != nil {
+			f[key] = item
+		} else {
+			delete(f, key)
+		}
+	}
+}
+
+// fresh is what a host gets from nothing.
+func fresh(x *index, host string) follower {
+	f := follower{}
+	for _, key := range x.keys(host) {
+		if item := x.view(host, key); item != nil {
+			f[key] = item
+		}
+	}
+	return f
+}
+
+var hostNames = []string{"h1", "h2", "h3"}
+
+// change draws one change of the cloud and makes it.
+func change(t *rapid.T, x *index, touch touched) {
+	id := func(prefix string, n int) string {
+		return fmt.Sprintf("%s%d", prefix, rapid.IntRange(1, n).Draw(t, prefix))
+	}
+	gone := rapid.IntRange(0, 3).Draw(t, "gone") == 0
+	switch rapid.IntRange(0, 4).Draw(t, "kind") {
+	case 0:
+		name := rapid.SampledFrom(hostNames).Draw(t, "host")
+		if gone {
+			x.setHost(name, nil, touch)
+			return
+		}
+		x.setHost(name, &desired.Host{Name: name, TunnelIP: netip.AddrFrom4([4]byte{172, 29, 0, byte(rapid.IntRange(1, 3).Draw(t, "ip"))})}, touch)
+	case 1:
+		n := id("n", 3)
+		if gone {
+			x.setNetwork(n, nil, touch)
+			return
+		}
+		x.setNetwork(n, &desired.Network{ID: n, MTU: rapid.IntRange(1, 3).Draw(t, "mtu")}, touch)
+	case 2:
+		g := id("g", 3)
+		if gone {
+			x.setGroup(g, nil, touch)
+			return
+		}
+		group := &desired.SecurityGroup{ID: g}
+		for i := range rapid.IntRange(0, 2).Draw(t, "rules") {
+			group.Rules = append(group.Rules, desired.Rule{ID: fmt.Sprint(i), RemoteGroup: rapid.SampledFrom([]string{"", "g1", "g2", "g3"}).Draw(t, "remote")})
+		}
+		x.setGroup(g, group, touch)
+	case 3:
+		p := id("p", 6)
+		if gone {
+			x.setPort(p, nil, touch)
+			return
+		}
+		port := &desired.Port{
+			ID: p, NetworkID: id("n", 3), Host: rapid.SampledFrom([]string{"", "h1", "h2", "h3"}).Draw(t, "bound"),
+			MAC: address.MAC{2, 0, 0, 0, 0, byte(rapid.IntRange(1, 3).Draw(t, "mac"))}, PortSecurity: true,
+			FixedIPs: []desired.FixedIP{{IP: netip.AddrFrom4([4]byte{10, 0, 0, byte(rapid.IntRange(1, 5).Draw(t, "fixed"))})}},
+		}
+		for _, g := range []string{"g1", "g2", "g3"} {
+			if rapid.Bool().Draw(t, g) {
+				port.SecurityGroups = append(port.SecurityGroups, g)
+			}
+		}
+		x.setPort(p, port, touch)
+	case 4:
+		r := id("r", 2)
+		if gone {
+			x.setRouter(r, nil, touch)
+			return
+		}
+		x.setRouter(r, &desired.Router{ID: r, Host: rapid.SampledFrom(hostNames).Draw(t, "host"),
+			Interfaces: []desired.RouterPort{{NetworkID: id("n", 3)}}}, touch)
+	}
+}
+
+// TestToldIsTrue holds, over random histories, what hosts have after having been told of each change
+// against what they would get from nothing: the end does not depend on the way.
+func TestToldIsTrue(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		x := newIndex()
+		told := map[string]follower{}
+		for _, h := range hostNames {
+			told[h] = follower{}
+		}
+		for range rapid.IntRange(1, 40).Draw(t, "changes") {
+			touch := touched{}
+			change(t, x, touch)
+			for _, h := range hostNames {
+				told[h].tell(x, h, touch[h])
+				if diff := cmp.Diff(fresh(x, h), told[h], cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}), cmpopts.EquateEmpty()); diff != "" {
+					t.Fatalf("%s: what it was told differs from the truth:\n%s", h, diff)
+				}
+			}
+		}
+	})
+}
+
+// TestCostOfAMember holds a port's coming and going to a cost that does not grow with the cloud.
+func TestCostOfAMember(t *testing.T) {
+	cost := func(ports int) int {
+		x := newIndex()
+		x.setGroup("g", &desired.SecurityGroup{ID: "g", Rules: []desired.Rule{{RemoteGroup: "g"}, {RemoteGroup: "g", IPv6: true}}}, touched{})
+		for i := range ports {
+			x.setPort(fmt.Sprint("p", i), &desired.Port{ID: fmt.Sprint("p", i), NetworkID: fmt.Sprint("n", i%10), Host: fmt.Sprint("h", i%5), SecurityGroups: []string{"g"}}, touched{})
+		}
+		touch := touched{}
+		x.setPort("new", &desired.Port{ID: "new", NetworkID: "n1", Host: "h1", SecurityGroups: []string{"g"}}, touch)
+		n := 0
+		for _, keys := range touch {
+			n += len(keys)
+		}
+		return n
+	}
+	if few, many := cost(100), cost(3000); few != many {
+		t.Errorf("a new port costs %d items among 100 ports, %d among 3000", few, many)
+	}
+}
+
+func BenchmarkNewPort(b *testing.B) {
+	x := newIndex()
+	for i := range 10000 {
+		x.setPort(fmt.Sprint("p", i), &desired.Port{ID: fmt.Sprint("p", i), NetworkID: fmt.Sprint("n", i%500), Host: fmt.Sprint("h", i%200), SecurityGroups: []string{fmt.Sprint("g", i%100)}}, touched{})
+	}
+	p := &desired.Port{ID: "new", NetworkID: "n1", Host: "h1", SecurityGroups: []string{"g1"}}
+	for b.Loop() {
+		x.setPort("new", p, touched{})
+		x.setPort("new", nil, touched{})
+	}
+}
