@@ -94,12 +94,13 @@ type Port struct {
 
 	Hostname string       `json:"hostname"` // DNS name without a domain, never empty for a port with an address
 	DHCP     []DHCPOption `json:"dhcp,omitempty"`
+	Metadata *Metadata    `json:"metadata,omitempty"` // known wherever the network is: its router may be on another host
+
+	AddressPairs []AddressPair `json:"address_pairs,omitempty"`
 
 	// On the bound host only.
-	PortSecurity   bool          `json:"port_security"`
-	SecurityGroups []string      `json:"security_groups,omitempty"` // sorted
-	AddressPairs   []AddressPair `json:"address_pairs,omitempty"`
-	Metadata       *Metadata     `json:"metadata,omitempty"`
+	PortSecurity   bool     `json:"port_security"`
+	SecurityGroups []string `json:"security_groups,omitempty"` // sorted
 }
 
 // FixedIP is an address of a port.
