@@ -112,10 +112,12 @@ func (c *conn) send(v any) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.nc.SetWriteDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		return err
+	if err = c.nc.SetWriteDeadline(time.Now().Add(timeout)); err == nil {
+		_, err = c.nc.Write(b)
 	}
-	_, err = c.nc.Write(b)
+	if err != nil {
+		_ = c.nc.Close() // half a message may be out: the reader ends the connection
+	}
 	return err
 }
 

@@ -17,6 +17,7 @@ import (
 type Client struct {
 	endpoint string
 	wake     chan struct{}
+	changing sync.Mutex // from planning a change to the end of its transaction
 
 	mu      sync.Mutex
 	current *conn // nil while there is none
@@ -276,6 +277,8 @@ func (c *Client) DeletePort(ctx context.Context, bridge, name string) error {
 
 // change makes operations of what the database holds, and has them done in one transaction.
 func (c *Client) change(ctx context.Context, what string, plan func(db *conn) ([]operation, error)) error {
+	c.changing.Lock()
+	defer c.changing.Unlock()
 	db, err := c.db(ctx)
 	if err != nil {
 		return err
