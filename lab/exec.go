@@ -2,6 +2,7 @@ package lab
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -22,7 +23,10 @@ type Command struct {
 
 // Run runs a command to its end and returns its exit status. Plain files are handed to the command
 // itself, so that a terminal stays one.
-func (l *Lab) Run(c Command) (int, error) {
+func (l *Lab) Run(c Command) (int, error) { return l.RunContext(context.Background(), c) }
+
+// RunContext is Run; when the context ends first, the command is killed.
+func (l *Lab) RunContext(ctx context.Context, c Command) (int, error) {
 	node, instance, err := l.resolve(c.Where)
 	if err != nil {
 		return 0, err
@@ -76,7 +80,7 @@ func (l *Lab) Run(c Command) (int, error) {
 			r.Close()
 		})
 	}
-	a, err := l.ask(node, request{Op: "run", Argv: c.Argv, Env: c.Env, Instance: instance}, files...)
+	a, err := l.askContext(ctx, node, request{Op: "run", Argv: c.Argv, Env: c.Env, Instance: instance}, files...)
 	closeAll()
 	copies.Wait()
 	return a.Exit, err

@@ -32,7 +32,8 @@ const (
 	centerAddress   = "10.99.0.254"
 	underlayMTU     = 1600 // room for a VXLAN header around 1500 bytes
 	serverPort      = 9696
-	OutsideGateway  = "203.0.113.1"      // the outside's address on physnet1, /24
+	OutsideSubnet   = "203.0.113.0/24"
+	OutsideGateway  = "203.0.113.1"      // the outside's address on physnet1
 	OutsideGateway6 = "2001:db8:ffff::1" // /64
 	OutsideFar      = "198.51.100.1"     // an address behind the outside's gateway
 	OutsideFar6     = "2001:db8:fffe::1"

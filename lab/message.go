@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,11 +39,17 @@ const maxMessage = 64 << 10
 
 // ask sends a request to a node, with files to become the command's standard input, output and error.
 func (l *Lab) ask(node string, req request, files ...*os.File) (answer, error) {
+	return l.askContext(context.Background(), node, req, files...)
+}
+
+// askContext hangs up when the context ends.
+func (l *Lab) askContext(ctx context.Context, node string, req request, files ...*os.File) (answer, error) {
 	conn, err := l.dial(node)
 	if err != nil {
 		return answer{}, err
 	}
 	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	data, err := json.Marshal(req)
 	if err != nil {
 		return answer{}, err
@@ -59,6 +66,9 @@ func (l *Lab) ask(node string, req request, files ...*os.File) (answer, error) {
 	}
 	buf := make([]byte, maxMessage)
 	n, err := conn.Read(buf)
+	if ctx.Err() != nil {
+		return answer{}, ctx.Err()
+	}
 	if err != nil {
 		return answer{}, fmt.Errorf("%s went down before it answered: %w", node, err)
 	}
