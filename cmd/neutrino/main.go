@@ -25,7 +25,7 @@ func main() {
 		SilenceErrors: true,
 		Version:       version(),
 	}
-	root.AddCommand(serverCommand(), agentCommand(), labCommand())
+	root.AddCommand(serverCommand(), agentCommand(), labCommand(), demoCommand())
 	err := root.ExecuteContext(ctx)
 	var status exitStatus
 	switch {
