@@ -1,12 +1,22 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"net/netip"
+	"net/url"
+	"os"
 	"slices"
+	"strings"
 
 	"neutrino/agent"
+	"neutrino/agent/dhcp"
 	"neutrino/agent/l2"
+	"neutrino/agent/l3"
+	"neutrino/agent/metadata"
+	"neutrino/agent/plug"
+	"neutrino/dataplane/dns"
+	"neutrino/dataplane/ovsdb"
 	"neutrino/desired"
 )
 
@@ -40,11 +50,63 @@ func hostManagers(o hostOptions, log *slog.Logger) (managers []agent.Manager, cl
 		m := l2.New(l2.Options{Host: o.host, TunnelIP: o.tunnelIP, Mappings: o.mappings, Datapath: o.datapath, RunDir: o.runDir}, log.With("manager", roleL2))
 		managers, closers = append(managers, m), append(closers, m.Close)
 	}
+	switchd := ovsdb.New("unix:" + o.runDir + "/db.sock")
+	closers = append(closers, switchd.Close)
+	if slices.Contains(o.roles, roleL3) {
+		m := l3.New(switchd, integrationBridge, log.With("manager", roleL3))
+		managers, closers = append(managers, m), append(closers, m.Close)
+	}
+	if slices.Contains(o.roles, roleDHCP) {
+		var forward *dns.Forwarder
+		servers, err := dns.SystemServers("/etc/resolv.conf")
+		if err != nil {
+			log.Warn("names of others are refused: the host's resolvers are not known", "error", err)
+		}
+		if len(servers) > 0 {
+			forward = dns.NewForwarder(servers)
+		}
+		m, err := dhcp.New(dhcp.Options{Host: o.host, Forward: forward}, dhcp.Host{Plugger: plug.New(switchd, integrationBridge, roleDHCP)}, log.With("manager", roleDHCP))
+		if err != nil {
+			return nil, nil, fmt.Errorf("prepare DHCP: %w", err)
+		}
+		managers, closers = append(managers, m), append(closers, m.Close)
+	}
+	if slices.Contains(o.roles, roleMetadata) {
+		options, err := metadataOptions(o)
+		if err != nil {
+			return nil, nil, err
+		}
+		m, err := metadata.New(options, dhcp.Host{}, log.With("manager", roleMetadata))
+		if err != nil {
+			return nil, nil, fmt.Errorf("prepare metadata: %w", err)
+		}
+		managers, closers = append(managers, m), append(closers, m.Close)
+	}
 	return managers, func() {
 		for _, c := range slices.Backward(closers) {
 			c()
 		}
 	}, nil
+}
+
+// integrationBridge is the bridge that instances and we are plugged into.
+const integrationBridge = "br-int"
+
+func metadataOptions(o hostOptions) (metadata.Options, error) {
+	options := metadata.Options{Host: o.host}
+	if o.novaURL == "" {
+		return options, nil
+	}
+	var err error
+	if options.Nova, err = url.Parse(o.novaURL); err != nil {
+		return options, fmt.Errorf("--nova-metadata-url: %w", err)
+	}
+	secret, err := os.ReadFile(o.novaSecretFile)
+	if err != nil {
+		return options, fmt.Errorf("read Nova's shared secret: %w", err)
+	}
+	options.Secret = strings.TrimSpace(string(secret))
+	return options, nil
 }
 
 // describe is what heartbeats say of the host's agents, in the original's words.
