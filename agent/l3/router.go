@@ -188,7 +188,7 @@ func (r *router) advertise(space *link.Space, p *plan) error {
 		name := d.Name()
 		wanted[name] = true
 		now, found, err := space.Find(name)
-		if err != nil || !found {
+		if err != nil || !found || !now.Up {
 			failed = errors.Join(failed, err) // that it is missing was said when it was plugged
 			continue
 		}

@@ -73,7 +73,7 @@ func New(switchd *ovsdb.Client, bridge, owner string) *Plugger {
 type View struct {
 	userspace bool
 	ports     map[string]ovsdb.Port // by name
-	hidden    map[string]string     // nft table → device on which it drops
+	hidden    map[string]string     // nft tables of family netdev
 }
 
 // Look reads the bridge, once for many ports.
@@ -95,7 +95,7 @@ func (p *Plugger) Look(ctx context.Context) (*View, error) {
 		v.ports[port.Name] = port
 	}
 	if v.userspace {
-		if v.hidden, err = nft.Ingress(ctx); err != nil {
+		if v.hidden, err = nft.Tables(ctx, "", "netdev"); err != nil {
 			return nil, err
 		}
 	}
@@ -181,7 +181,7 @@ func (p *Plugger) configure(ctx context.Context, v *View, host, inside *link.Spa
 		if err := inside.ChecksumInSoftware(d.Name()); err != nil {
 			return err
 		}
-		if t := hiding(d.Outer()); fresh || v.hidden[t.Name] != d.Outer() {
+		if t := hiding(d.Outer()); fresh || !hides(v.hidden[t.Name], d.Outer()) {
 			body := fmt.Sprintf("chain ingress { type filter hook ingress device %q priority 0; policy accept; drop; }", d.Outer())
 			if err := nft.Replace(ctx, "", t, body); err != nil {
 				return err
@@ -197,6 +197,11 @@ func (p *Plugger) configure(ctx context.Context, v *View, host, inside *link.Spa
 // hiding is the nft table that keeps the host's stack from a device.
 func hiding(outer string) nft.Table {
 	return nft.Table{Family: "netdev", Name: "neutrino_" + strings.ReplaceAll(outer, "-", "_")}
+}
+
+// hides says whether a table, as nft prints it, keeps the host's stack from the device.
+func hides(listing, outer string) bool {
+	return strings.Contains(listing, "hook ingress") && strings.Contains(listing, `"`+outer+`"`) && strings.Contains(listing, "\t\tdrop\n")
 }
 
 // Plugged is a port that the owner has plugged.

@@ -38,6 +38,9 @@ func Announce(ctx context.Context, namespace, device string, mac address.MAC, ad
 		for _, a := range addrs {
 			for _, frame := range announcements(mac, a) {
 				_, err := c.WriteTo(frame, &packet.Addr{HardwareAddr: net.HardwareAddr(frame[:6])})
+				if errors.Is(err, unix.ENXIO) || errors.Is(err, unix.ENODEV) {
+					return nil // the device went away: nobody is there to be told
+				}
 				if err != nil && !errors.Is(err, unix.ENOBUFS) {
 					return fmt.Errorf("announce %s on %s: %w", a, device, err)
 				}

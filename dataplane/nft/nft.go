@@ -26,7 +26,7 @@ func Replace(ctx context.Context, namespace string, t Table, body string) error 
 }
 
 func replacement(t Table, body string) string {
-	return fmt.Sprintf("table %s\ndelete table %s\ntable %s {\n%s}\n", t, t, t, body)
+	return fmt.Sprintf("table %s\ndelete table %s\ntable %s {\n%s\n}\n", t, t, t, body)
 }
 
 // Delete removes a table. One that is not there is no error.
@@ -96,37 +96,29 @@ func parseElements(text []byte) (map[string]string, error) {
 	return found, nil
 }
 
-// Ingress lists the devices of this process's namespace on which a netdev table drops what comes in:
-// table name → device.
-func Ingress(ctx context.Context) (map[string]string, error) {
-	out, err := run(ctx, "", "", "-j", "list", "chains", "netdev")
+// Tables gives all tables of a family as nft prints them, by name.
+func Tables(ctx context.Context, namespace, family string) (map[string]string, error) {
+	out, err := run(ctx, namespace, "", "list", "ruleset", family)
 	if err != nil {
 		return nil, err
 	}
-	return parseIngress([]byte(out))
+	return split(out, family), nil
 }
 
-func parseIngress(text []byte) (map[string]string, error) {
-	var listing struct {
-		Nftables []struct {
-			Chain *struct {
-				Table string          `json:"table"`
-				Hook  string          `json:"hook"`
-				Dev   json.RawMessage `json:"dev"`
-			} `json:"chain"`
-		} `json:"nftables"`
-	}
-	if err := json.Unmarshal(text, &listing); err != nil {
-		return nil, fmt.Errorf("read nft's listing: %w", err)
-	}
+// split cuts nft's listing into tables: each begins and ends at the start of a line.
+func split(listing, family string) map[string]string {
 	found := map[string]string{}
-	for _, item := range listing.Nftables {
-		var device string
-		if c := item.Chain; c != nil && c.Hook == "ingress" && json.Unmarshal(c.Dev, &device) == nil {
-			found[c.Table] = device
+	name := ""
+	for line := range strings.Lines(listing) {
+		if rest, begins := strings.CutPrefix(line, "table "+family+" "); begins {
+			name, _, _ = strings.Cut(rest, " {")
+			name = strings.Trim(name, "\"\n")
+		}
+		if name != "" {
+			found[name] += line
 		}
 	}
-	return found, nil
+	return found
 }
 
 // run runs nft inside a namespace.

@@ -27,6 +27,17 @@ func StartOVS(t testing.TB) *OVS {
 	}
 	tun.Close()
 	const run = "/run/openvswitch"
+	for _, pattern := range []string{"*.sock", "*.ctl", "*.mgmt", "*.snoop"} { // of one before
+		old, err := filepath.Glob(filepath.Join(run, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range old {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	database, socket := filepath.Join(t.TempDir(), "conf.db"), run+"/db.sock"
 	must(t, "ovsdb-tool", "create", database, "/usr/share/openvswitch/vswitch.ovsschema")
 	daemon(t, "ovsdb-server", database, "--remote=punix:"+socket, "--unixctl="+run+"/ovsdb.ctl", "-vconsole:emer", "-vsyslog:off")
