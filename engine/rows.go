@@ -218,7 +218,7 @@ func (r *Resource[T]) write(c *Call, t *T) error {
 		return fmt.Errorf("update %s %s: %w", r.Name, r.id(t), err)
 	}
 	if n == 0 {
-		return fmt.Errorf("%s %s was changed meanwhile: %w", r.Name, r.id(t), store.Retry)
+		return fmt.Errorf("%s %s was changed meanwhile: %w", r.Name, r.id(t), store.ErrRetry)
 	}
 	c.Tx.Change(r.Name, r.id(t))
 	return nil

@@ -29,6 +29,8 @@ var rooms = map[string][]string{
 	"service/security":     {"address", "engine", "fault", "policy", "resource", "service/network", "store"},
 	"service/router":       {"address", "engine", "fault", "policy", "resource", "service/network", "store"},
 
+	"service/facts": {"desired", "engine", "service/", "store"},
+
 	"hub":        {"address", "desired"},
 	"migrations": {},
 	"server":     {"address", "api", "desired", "driver/", "engine", "fault", "hub", "identity", "migrations", "policy", "resource", "service/", "store"},

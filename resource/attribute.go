@@ -21,7 +21,6 @@ type Attribute[T any] struct {
 	filter    bool
 	sort      bool
 	policed   bool
-	noDefault bool // left as it is when a create does not give it; rules decide
 
 	setDefault func(t *T)
 	decode     func(t *T, value any) error

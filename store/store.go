@@ -80,9 +80,9 @@ type Tx struct {
 	after      []func()
 }
 
-// Retry is the error of a transaction that must be run again, for instance after a lost
+// ErrRetry is the error of a transaction that must be run again, for instance after a lost
 // compare-and-swap. Update does so by itself.
-var Retry = errors.New("transaction must be run again")
+var ErrRetry = errors.New("transaction must be run again")
 
 // Update runs fn in a read-write transaction and commits when fn returns nil. What fn journaled
 // becomes visible to the journal's readers with the rows, in commit order. fn may be run again, so
@@ -141,7 +141,7 @@ func (db *DB) begin(ctx context.Context, p *pool, opts *sql.TxOptions) (*Tx, err
 
 // again says whether a transaction that failed with err may succeed when run once more.
 func again(err error) bool {
-	if errors.Is(err, Retry) {
+	if errors.Is(err, ErrRetry) {
 		return true
 	}
 	text := err.Error()

@@ -58,9 +58,6 @@ type Service struct {
 	log   *slog.Logger
 }
 
-// maxRoutes is the original's default limit of extra routes of a router.
-const maxRoutes = 30
-
 // New declares the resources and guards the ports that belong to routers.
 func New(net *network.Service, hosts Hosts, log *slog.Logger) *Service {
 	s := &Service{net: net, hosts: hosts, log: log}
