@@ -5,8 +5,9 @@
 // TableIngress with its OpenFlow port in reg7, and leaves by reg7.
 //
 // Stateful: every packet in a connection's original direction must meet a rule, replies and related
-// packets pass because the connection is known. So a connection whose rule is gone is cut: its
-// forward packets no longer pass.
+// packets pass because the connection is known. So a connection whose rule is gone is cut: its next
+// forward packet meets no rule, and marks the connection, and replies in a marked connection do not
+// pass. A rule that comes back takes the mark away.
 package firewall
 
 import (
@@ -40,15 +41,26 @@ const (
 // Priorities in the rule tables.
 const (
 	prioInvalid     = 110
+	prioCut         = 105
 	prioKnown       = 100
 	prioRule        = 70
 	prioConjunction = 60
+	prioRefused     = 40
+)
+
+// The connection marks: whether the last forward packet met a rule.
+const (
+	markAllowed = 0
+	markCut     = 1
 )
 
 // Base are the flows that all ports share.
 func Base() []openflow.Flow {
 	zone := openflow.Reg(RegNetwork)
 	tracked := uint32(openflow.CTTracked)
+	mark := func(n uint32) openflow.Action {
+		return openflow.CT(openflow.CTOptions{Commit: true, Reg: zone, Table: 255, Mark: &n})
+	}
 	var flows []openflow.Flow
 	for _, side := range []struct {
 		rules, commit uint8
@@ -59,6 +71,8 @@ func Base() []openflow.Flow {
 	} {
 		flows = append(flows,
 			openflow.Flow{Table: side.rules, Priority: prioInvalid, Match: openflow.Match{openflow.CTState(tracked|openflow.CTInvalid, 0)}},
+			openflow.Flow{Table: side.rules, Priority: prioCut, Match: openflow.Match{openflow.CTState(tracked|openflow.CTReply, 0), openflow.Marked(markCut)}},
+			openflow.Flow{Table: side.rules, Priority: prioCut, Match: openflow.Match{openflow.CTState(tracked|openflow.CTRelated, 0), openflow.Marked(markCut)}},
 			openflow.Flow{Table: side.rules, Priority: prioKnown, Match: openflow.Match{openflow.CTState(tracked|openflow.CTEstablished|openflow.CTReply, openflow.CTInvalid)}, Actions: side.accept},
 			openflow.Flow{Table: side.rules, Priority: prioKnown, Match: openflow.Match{openflow.CTState(tracked|openflow.CTRelated, openflow.CTInvalid|openflow.CTNew)}, Actions: side.accept},
 		)
@@ -67,6 +81,14 @@ func Base() []openflow.Flow {
 				Table: side.commit, Priority: 10,
 				Match:   openflow.Match{openflow.EthType(t), openflow.CTState(tracked|openflow.CTNew, 0)},
 				Actions: append(openflow.Actions{openflow.CT(openflow.CTOptions{Commit: true, Reg: zone, Table: 255})}, side.accept...),
+			}, openflow.Flow{
+				Table: side.commit, Priority: 20,
+				Match:   openflow.Match{openflow.EthType(t), openflow.CTState(tracked|openflow.CTEstablished, 0), openflow.Marked(markCut)},
+				Actions: append(openflow.Actions{mark(markAllowed)}, side.accept...),
+			}, openflow.Flow{
+				Table: side.rules, Priority: prioRefused,
+				Match:   openflow.Match{openflow.EthType(t), openflow.CTState(tracked|openflow.CTEstablished, openflow.CTReply|openflow.CTInvalid)},
+				Actions: openflow.Actions{mark(markCut)},
 			})
 		}
 		flows = append(flows, openflow.Flow{Table: side.commit, Priority: 0, Actions: side.accept})
@@ -206,7 +228,8 @@ func track(ofport uint32, stateful bool) []openflow.Flow {
 	var flows []openflow.Flow
 	for _, t := range []uint16{openflow.TypeIPv4, openflow.TypeIPv6} {
 		out := openflow.Actions{openflow.Resubmit(TableEgress)}
-		in := openflow.Actions{openflow.Resubmit(TableIngressRule)}
+		// What the tracker said for the sender's port, when that is on this host, must not count here.
+		in := openflow.Actions{openflow.CTClear(), openflow.Resubmit(TableIngressRule)}
 		if stateful {
 			zone := openflow.Reg(RegNetwork)
 			out = openflow.Actions{openflow.CT(openflow.CTOptions{Reg: zone, Table: TableEgress})}

@@ -53,6 +53,9 @@ func rules(ofport uint32, groups []*desired.SecurityGroup, n Numbers) (flows []o
 // ruleMatches are the matches of a rule for a port, without its remote group. why says that flows
 // can't express the rule: then it lets nothing pass.
 func ruleMatches(ofport uint32, r desired.Rule) (matches []openflow.Match, why string) {
+	if why := senseless(r); why != "" {
+		return nil, why
+	}
 	base := openflow.Match{openflow.InReg(RegIn, ofport)}
 	if r.Ingress {
 		base = openflow.Match{openflow.InReg(RegOut, ofport)}
@@ -74,9 +77,6 @@ func ruleMatches(ofport uint32, r desired.Rule) (matches []openflow.Match, why s
 	}
 	switch r.Protocol {
 	case openflow.ProtoICMP, openflow.ProtoICMPv6:
-		if (r.Protocol == openflow.ProtoICMPv6) != r.IPv6 {
-			return nil, "ICMP types of the other IP version"
-		}
 		base = append(base, openflow.ICMPType(r.IPv6, uint8(r.PortMin)))
 		if r.PortMax >= 0 {
 			base = append(base, openflow.ICMPCode(r.IPv6, uint8(r.PortMax)))
@@ -93,6 +93,31 @@ func ruleMatches(ofport uint32, r desired.Rule) (matches []openflow.Match, why s
 		return matches, ""
 	}
 	return nil, reason("ports of protocol %d can't be matched by Open vSwitch", r.Protocol)
+}
+
+// senseless says what makes a rule impossible to express; "" when nothing does. The server lets no
+// such rule in, but a rule that is read wrongly would let in more than it says.
+func senseless(r desired.Rule) string {
+	icmp := r.Protocol == openflow.ProtoICMP || r.Protocol == openflow.ProtoICMPv6
+	switch {
+	case r.Protocol > 255:
+		return reason("there is no IP protocol %d", r.Protocol)
+	case r.RemotePrefix.IsValid() && r.RemotePrefix.Addr().Is4() == r.IPv6:
+		return reason("remote prefix %s is of the other IP version", r.RemotePrefix)
+	case r.RemotePrefix.IsValid() && r.RemoteGroup != "":
+		return "both a remote prefix and a remote group"
+	case r.PortMin < 0 && r.PortMax < 0:
+		return ""
+	case r.Protocol < 0:
+		return "ports without a protocol"
+	case icmp && (r.Protocol == openflow.ProtoICMPv6) != r.IPv6:
+		return "ICMP types of the other IP version"
+	case icmp && (r.PortMin < 0 || r.PortMin > 255 || r.PortMax > 255):
+		return reason("ICMP type %d, code %d does not exist", r.PortMin, r.PortMax)
+	case !icmp && (r.PortMin < 0 || r.PortMax < r.PortMin || r.PortMax > 65535):
+		return reason("ports %d to %d are no range", r.PortMin, r.PortMax)
+	}
+	return ""
 }
 
 // remote matches the far end of a rule.

@@ -11,8 +11,8 @@ import (
 	"neutrino/desired"
 )
 
-// compute gives the bridges the flows of everything that the change touches, and says which local
-// ports that were. Nothing is written yet.
+// compute gives the bridges the flows of everything that the change touches, and says which ports
+// must be reported: those of this host, and those that were. Nothing is written yet.
 func (m *Manager) compute(state *desired.State, change agent.Change, replugged []string, everything bool) map[string]bool {
 	ports, networks, hosts := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, id := range replugged {
@@ -47,7 +47,7 @@ func (m *Manager) compute(state *desired.State, change agent.Change, replugged [
 		case desired.KindSecurityGroup:
 			for id, p := range state.Ports {
 				if p.Host == m.options.Host && slices.Contains(p.SecurityGroups, key.ID) {
-					ports[id] = true
+					ports[id], networks[p.NetworkID] = true, true // a port that is wired now is flooded to
 				}
 			}
 		case desired.KindMember:
@@ -83,13 +83,8 @@ func (m *Manager) compute(state *desired.State, change agent.Change, replugged [
 	}
 	local := map[string]bool{}
 	for id := range ports {
-		if p := state.Ports[id]; p == nil || p.Host == m.options.Host || everything {
+		if m.local(state, id) != nil || m.told[id] {
 			local[id] = true
-		}
-	}
-	for id := range local {
-		if p := state.Ports[id]; p != nil && p.Host != m.options.Host {
-			delete(local, id)
 		}
 	}
 	return local
@@ -111,7 +106,7 @@ func (m *Manager) all(state *desired.State, ports, networks, hosts map[string]bo
 			members[desired.MemberKey(group, port)] = true
 		}
 	}
-	for _, b := range m.bridges {
+	for _, b := range m.plans {
 		for _, key := range b.Keys() {
 			kind, id, _ := cut(key)
 			switch kind {
@@ -137,7 +132,7 @@ func cut(key string) (kind, id string, ok bool) {
 
 // set gives flows to a bridge that is there; a host without tunnels has no br-tun.
 func (m *Manager) set(bridge, key string, flows []openflow.Flow) {
-	if b := m.bridges[bridge]; b != nil {
+	if b := m.plans[bridge]; b != nil {
 		b.Set(key, flows)
 	}
 }
@@ -264,7 +259,7 @@ func (m *Manager) port(state *desired.State, id string) {
 			inside = m.localFlows(state, p, n)
 		}
 	case tunnelTypes[n.Type] != "" && m.hasLocal(state, n.ID):
-		if h := state.Hosts[p.Host]; h != nil && h.TunnelIP.IsValid() {
+		if h := state.Hosts[p.Host]; h != nil && h.TunnelIP.Is4() && p.AdminStateUp {
 			tunnel = remoteFlows(p, m.vlan(n.ID), uint64(n.SegmentationID), h.TunnelIP, m.facts.patch[tunnelTypes[n.Type]])
 		}
 	}
@@ -294,26 +289,27 @@ func (m *Manager) network(state *desired.State, id string) {
 	key := "net/" + id
 	if n == nil || !m.hasLocal(state, id) {
 		m.set(brInt, key, nil)
-		for name := range m.bridges {
+		for name := range m.plans {
 			if name != brInt {
 				m.set(name, key, nil)
 			}
 		}
-		if n == nil {
+		switch {
+		case m.hasLocal(state, id): // its ports came first: the local VLAN that they may have stays
+			m.see(state, id)
+		case n == nil:
 			delete(m.vlans, id)
+			fallthrough
+		default:
+			delete(m.seen, id)
 		}
-		delete(m.seen, id)
 		return
 	}
 	vlan := m.vlan(id)
 	if vlan == 0 {
 		return
 	}
-	ports := map[string]bool{}
-	for port := range state.PortsOf[id] {
-		ports[port] = true
-	}
-	m.seen[id] = ports
+	m.see(state, id)
 
 	w := way{vlan: vlan}
 	bridge := m.options.Mappings[n.Physical]
@@ -336,12 +332,21 @@ func (m *Manager) network(state *desired.State, id string) {
 	m.set(brInt, key, networkFlows(n, w, locals))
 }
 
+// see notes which ports a network has.
+func (m *Manager) see(state *desired.State, network string) {
+	ports := make(map[string]bool, len(state.PortsOf[network]))
+	for port := range state.PortsOf[network] {
+		ports[port] = true
+	}
+	m.seen[network] = ports
+}
+
 // remoteHosts are the tunnel addresses of the other hosts that have a port on the network, sorted.
 func (m *Manager) remoteHosts(state *desired.State, network string) []netip.Addr {
 	var out []netip.Addr
 	for _, p := range state.PortsOf[network] {
 		h := state.Hosts[p.Host]
-		if p.Host != m.options.Host && h != nil && h.TunnelIP.IsValid() && !slices.Contains(out, h.TunnelIP) {
+		if p.Host != m.options.Host && h != nil && h.TunnelIP.Is4() && !slices.Contains(out, h.TunnelIP) {
 			out = append(out, h.TunnelIP)
 		}
 	}

@@ -3,6 +3,7 @@ package l2
 import (
 	"net/netip"
 
+	"neutrino/address"
 	"neutrino/agent/firewall"
 	"neutrino/dataplane/openflow"
 	"neutrino/desired"
@@ -24,6 +25,8 @@ const (
 	tunFlood    = 22 // to all hosts that have the network
 )
 
+var unspecified = netip.MustParsePrefix("0.0.0.0/32")
+
 // base sets the flows that don't depend on ports or networks.
 func (m *Manager) base() {
 	m.set(brInt, "base", append(firewall.Base(), openflow.Flow{Table: tableClassify}))
@@ -32,6 +35,9 @@ func (m *Manager) base() {
 		{Table: tunClassify},
 		{Table: tunClassify, Priority: 10, Match: openflow.Match{openflow.InPort(in)}, Actions: openflow.Actions{openflow.Resubmit(tunTo)}},
 		{Table: tunTo, Priority: 0, Actions: openflow.Actions{openflow.Resubmit(tunFlood)}},
+		// Whether an address is in use, its holder must say.
+		{Table: tunTo, Priority: 22, Match: openflow.Match{openflow.Multicast(), openflow.EthType(openflow.TypeARP), openflow.ARPSender(unspecified)},
+			Actions: openflow.Actions{openflow.Resubmit(tunFlood)}},
 	}
 	for _, name := range tunnelTypes {
 		if out = m.facts.patch[name]; out != 0 {
@@ -50,7 +56,7 @@ func (m *Manager) base() {
 
 // hostFlows lets tunnel packets in from another host.
 func hostFlows(h *desired.Host, self string) []openflow.Flow {
-	if h == nil || h.Name == self || !h.TunnelIP.IsValid() {
+	if h == nil || h.Name == self || !h.TunnelIP.Is4() {
 		return nil
 	}
 	return []openflow.Flow{{
@@ -89,7 +95,7 @@ func deliver(p localPort) openflow.Actions {
 // destinations. An address that no port here has leaves by the way out; what comes from there to an
 // unknown address goes only to ports that opted out of port security, for the others would drop it.
 func networkFlows(n *desired.Network, w way, locals []localPort) []openflow.Flow {
-	var flood, open openflow.Actions
+	var flood, open, tagged openflow.Actions
 	for _, p := range locals {
 		flood = append(flood, deliver(p)...)
 		if !p.port.PortSecurity {
@@ -98,10 +104,7 @@ func networkFlows(n *desired.Network, w way, locals []localPort) []openflow.Flow
 	}
 	var flows []openflow.Flow
 	if w.out != 0 {
-		tagged := openflow.Actions(openflow.PushVLAN(w.vlan))
-		if n.Type == "flat" || n.Type == "vlan" || tunnelTypes[n.Type] != "" {
-			tagged = append(tagged, openflow.Output(w.out))
-		}
+		tagged = append(openflow.PushVLAN(w.vlan), openflow.Output(w.out))
 		flood, open = append(flood, tagged...), append(open, tagged...)
 		enter := openflow.Flow{Table: tableClassify, Priority: 100, Match: openflow.Match{openflow.InPort(w.out), openflow.VLAN(w.vlan)}}
 		switch n.Type {
@@ -116,6 +119,7 @@ func networkFlows(n *desired.Network, w way, locals []localPort) []openflow.Flow
 		enter.Actions = append(enter.Actions, openflow.SetReg(firewall.RegNetwork, uint32(w.vlan)), openflow.Resubmit(tableForward))
 		flows = append(flows, enter)
 	}
+	flows = append(flows, sharedFlows(w.vlan, locals, tagged)...)
 	return append(flows,
 		openflow.Flow{Table: tableForward, Priority: 20, Match: openflow.Match{inNetwork(w.vlan), openflow.Multicast()}, Actions: flood},
 		openflow.Flow{Table: tableForward, Priority: 1, Match: openflow.Match{inNetwork(w.vlan)}, Actions: open})
@@ -126,23 +130,43 @@ func (m *Manager) localFlows(state *desired.State, p *desired.Port, n *desired.N
 	ofport, vlan := uint32(m.facts.ports[p.ID].OFPort), m.vlan(n.ID)
 	next := uint8(tableForward)
 	var flows []openflow.Flow
-	macs := firewall.MACs(p)
 	if p.PortSecurity {
 		next = firewall.TableSpoof
 		groups, _ := groupsOf(state, p)
-		flows, _ = firewall.Port(p, ofport, groups, m.numbers)
+		var reasons []string
+		if flows, reasons = firewall.Port(p, ofport, groups, m.numbers); len(reasons) > 0 {
+			m.log.Warn("rules that can't be applied let nothing pass", "port", p.ID, "reasons", reasons)
+		}
 	}
 	flows = append(flows, openflow.Flow{
 		Table: tableClassify, Priority: 100,
-		Match: openflow.Match{openflow.InPort(ofport)},
+		Match: openflow.Match{openflow.InPort(ofport), openflow.Untagged()}, // a tag would reach the physical network
 		Actions: openflow.Actions{openflow.SetReg(firewall.RegIn, ofport), openflow.SetReg(firewall.RegNetwork, uint32(vlan)),
 			openflow.Resubmit(next)},
 	})
-	for _, mac := range macs {
+	return append(flows, openflow.Flow{
+		Table: tableForward, Priority: 10,
+		Match:   openflow.Match{inNetwork(vlan), openflow.Dst(p.MAC)},
+		Actions: deliver(localPort{p, ofport}),
+	})
+}
+
+// sharedFlows deliver packets to addresses that ports may use besides their own: such an address
+// (of VRRP, say) wanders between ports, so all of them get its packets, and other hosts too. An
+// address that is some port's own is that port's, by priority.
+func sharedFlows(vlan uint16, locals []localPort, out openflow.Actions) []openflow.Flow {
+	var flows []openflow.Flow
+	holders := map[address.MAC]openflow.Actions{}
+	for _, p := range locals {
+		for _, mac := range firewall.MACs(p.port)[1:] {
+			holders[mac] = append(holders[mac], deliver(p)...)
+		}
+	}
+	for mac, actions := range holders {
 		flows = append(flows, openflow.Flow{
-			Table: tableForward, Priority: 10,
+			Table: tableForward, Priority: 9,
 			Match:   openflow.Match{inNetwork(vlan), openflow.Dst(mac)},
-			Actions: deliver(localPort{p, ofport}),
+			Actions: append(actions, out...),
 		})
 	}
 	return flows
@@ -178,9 +202,7 @@ func remoteFlows(p *desired.Port, vlan uint16, number uint64, host netip.Addr, t
 	in := openflow.VLAN(vlan)
 	there := openflow.Actions{openflow.PopVLAN(), openflow.SetTunnel(number), openflow.SetIP(openflow.TunDst, host), openflow.Output(tunnel)}
 	var flows []openflow.Flow
-	for _, mac := range firewall.MACs(p) {
-		flows = append(flows, openflow.Flow{Table: tunTo, Priority: 10, Match: openflow.Match{in, openflow.Dst(mac)}, Actions: there})
-	}
+	flows = append(flows, openflow.Flow{Table: tunTo, Priority: 10, Match: openflow.Match{in, openflow.Dst(p.MAC)}, Actions: there})
 	for _, f := range p.FixedIPs {
 		whole := netip.PrefixFrom(f.IP, f.IP.BitLen())
 		if f.IP.Is4() {
@@ -192,6 +214,10 @@ func remoteFlows(p *desired.Port, vlan uint16, number uint64, host netip.Addr, t
 					openflow.Move(openflow.ARPSHA, openflow.ARPTHA), openflow.Move(openflow.ARPSPA, openflow.ARPTPA),
 					openflow.SetMAC(openflow.ARPSHA, p.MAC), openflow.SetIP(openflow.ARPSPA, f.IP), openflow.OutputInPort(),
 				},
+			}, openflow.Flow{ // the address is announced, not asked for: everybody must hear that
+				Table: tunTo, Priority: 21,
+				Match:   openflow.Match{in, openflow.Multicast(), openflow.EthType(openflow.TypeARP), openflow.ARPSender(whole), openflow.ARPTarget(whole)},
+				Actions: openflow.Actions{openflow.Resubmit(tunFlood)},
 			})
 			continue
 		}

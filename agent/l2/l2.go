@@ -23,7 +23,7 @@ import (
 // Options say how the host's switch is laid out.
 type Options struct {
 	Host     string
-	TunnelIP netip.Addr        // zero: no tunnels
+	TunnelIP netip.Addr        // IPv4; zero: no tunnels
 	Mappings map[string]string // physical network → bridge
 	Datapath string            // datapath type of the bridges that we make: system or netdev
 	RunDir   string            // where the bridges' management sockets are; "" is /run/openvswitch
@@ -49,6 +49,9 @@ type Manager struct {
 	log     *slog.Logger
 
 	bridges map[string]*openflow.Bridge // by name
+	plans   map[string]plan             // the same bridges, as the computation sees them
+	missing map[string]bool             // bridges of physical networks that are not there
+	told    map[string]bool             // ports that we have reported
 	vlans   map[string]uint16           // network id → local VLAN
 	numbers *numbers
 	facts   facts
@@ -60,6 +63,12 @@ type Manager struct {
 	brought map[string][]netip.Prefix                   // group/port → the addresses that it brings
 }
 
+// plan takes the flows that a bridge should have, by key.
+type plan interface {
+	Set(key string, flows []openflow.Flow)
+	Keys() []string
+}
+
 // New makes the manager; it does nothing before Apply.
 func New(o Options, log *slog.Logger) *Manager {
 	if o.RunDir == "" {
@@ -67,7 +76,7 @@ func New(o Options, log *slog.Logger) *Manager {
 	}
 	return &Manager{
 		options: o, switchd: ovsdb.New("unix:" + o.RunDir + "/db.sock"), log: log,
-		bridges: map[string]*openflow.Bridge{}, vlans: map[string]uint16{}, numbers: newNumbers(),
+		bridges: map[string]*openflow.Bridge{}, plans: map[string]plan{}, missing: map[string]bool{}, told: map[string]bool{}, vlans: map[string]uint16{}, numbers: newNumbers(),
 		seen: map[string]map[string]bool{}, uses: map[firewall.Use]bool{},
 		held: map[netip.Prefix]map[string]map[string]bool{}, brought: map[string][]netip.Prefix{},
 	}
@@ -181,7 +190,7 @@ func (m *Manager) prepare(ctx context.Context, state *desired.State) error {
 		return err
 	}
 	m.keep(brInt)
-	if m.options.TunnelIP.IsValid() {
+	if m.options.TunnelIP.Is4() {
 		if err := m.switchd.EnsureBridge(ctx, secure(brTun)); err != nil {
 			return err
 		}
@@ -202,8 +211,11 @@ func (m *Manager) prepare(ctx context.Context, state *desired.State) error {
 		return err
 	}
 	for physical, bridge := range m.options.Mappings {
-		if _, there := bridges[bridge]; !there {
-			return fmt.Errorf("bridge %s of physical network %s is not there: make it, with the network's interface in it", bridge, physical)
+		_, there := bridges[bridge]
+		if m.missing[bridge] = !there; !there {
+			m.log.Error("the bridge of a physical network is not there: make it, with the network's interface in it", "bridge", bridge, "physical_network", physical)
+			m.forget(bridge)
+			continue
 		}
 		if err := m.patch(ctx, brInt, "int-"+bridge, bridge, "phy-"+bridge); err != nil {
 			return err
@@ -225,9 +237,19 @@ func (m *Manager) tunnels(state *desired.State) map[string]string {
 	return out
 }
 
+// forget lets go of a bridge that is no longer there.
+func (m *Manager) forget(bridge string) {
+	if b := m.bridges[bridge]; b != nil {
+		b.Close()
+		delete(m.bridges, bridge)
+		delete(m.plans, bridge)
+	}
+}
+
 func (m *Manager) keep(bridge string) {
 	if m.bridges[bridge] == nil {
 		m.bridges[bridge] = openflow.NewBridge("unix", m.options.RunDir+"/"+bridge+".mgmt")
+		m.plans[bridge] = m.bridges[bridge]
 	}
 }
 
@@ -340,8 +362,10 @@ func (m *Manager) reports(state *desired.State, touched map[string]bool, refused
 		p := m.local(state, id)
 		if p == nil {
 			out = append(out, desired.Report{Kind: desired.KindPort, ID: id, Layer: desired.LayerL2, Gone: true})
+			delete(m.told, id)
 			continue
 		}
+		m.told[id] = true
 		why := m.why(state, p)
 		if err := refused["port/"+id]; err != nil && why == "" {
 			why = err.Error()
@@ -371,19 +395,22 @@ func (m *Manager) why(state *desired.State, p *desired.Port) string {
 	case m.vlans[p.NetworkID] == 0:
 		return "all local VLANs of the host are in use"
 	}
-	if bridge := m.options.Mappings[n.Physical]; (n.Type == "flat" || n.Type == "vlan") && bridge == "" {
-		return fmt.Sprintf("physical network %q is not in this host's bridge mappings", n.Physical)
+	if n.Type == "flat" || n.Type == "vlan" {
+		bridge, mapped := m.options.Mappings[n.Physical]
+		if !mapped {
+			return fmt.Sprintf("physical network %q is not in this host's bridge mappings", n.Physical)
+		}
+		if m.missing[bridge] {
+			return fmt.Sprintf("bridge %s of physical network %q is not there", bridge, n.Physical)
+		}
 	}
-	if tunnelTypes[n.Type] != "" && !m.options.TunnelIP.IsValid() {
-		return "the host has no tunnel address"
+	if tunnelTypes[n.Type] != "" && !m.options.TunnelIP.Is4() {
+		return "the host has no IPv4 tunnel address"
 	}
 	if p.PortSecurity {
-		groups, missing := groupsOf(state, p)
+		_, missing := groupsOf(state, p)
 		if len(missing) > 0 {
 			return "security group " + strings.Join(missing, ", ") + " is not known to the host yet"
-		}
-		if _, reasons := firewall.Port(p, uint32(iface.OFPort), groups, m.numbers); len(reasons) > 0 {
-			m.log.Warn("rules that can't be applied let nothing pass", "port", p.ID, "reasons", reasons)
 		}
 	}
 	return ""

@@ -1,0 +1,127 @@
+package l2
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"neutrino/desired"
+)
+
+func TestRestarts(t *testing.T) {
+	b := newBench(t)
+	b.external()
+	hello := arp(1, macA, macA, ip4(1), broadcast, ip4(2))
+	b.apply(vxlan("other", 99), vxlan("net", 100), port("x", "other", 9, "g"), port("a", "net", 1, "g"), port("b", "net", 2, "g"), group("g"))
+	for _, id := range []string{"x", "a", "b"} {
+		b.plug(id)
+	}
+	b.settled()
+	b.reaches("at first", "a", hello, "b")
+	before := b.flows(brInt)
+	vlan := b.manager.vlans["net"]
+
+	// The agent: another one finds everything as it should be, although the ports come in another order.
+	b.manager.Close()
+	b.manager = b.newManager()
+	delete(b.state.Ports, "x")
+	delete(b.state.PortsOf, "other")
+	b.applyChange(fullChange)
+	b.apply(port("x", "other", 9, "g"))
+	if b.manager.vlans["net"] != vlan {
+		t.Errorf("local VLAN %d became %d with a new agent", vlan, b.manager.vlans["net"])
+	}
+	if after := b.flows(brInt); after != before {
+		t.Errorf("a new agent changed flows:\n%s", difference(before, after))
+	}
+	b.reaches("after a restart of the agent", "a", hello, "b")
+
+	// The agent again, with nothing changed: not one flow is written (their age goes on).
+	age := b.run("ovs-ofctl", "-O", "OpenFlow14", "dump-flows", b.path("br-int.mgmt"), "table=0")
+	b.manager.Close()
+	b.manager = b.newManager()
+	time.Sleep(1100 * time.Millisecond)
+	b.applyChange(fullChange)
+	for _, line := range strings.Split(b.run("ovs-ofctl", "-O", "OpenFlow14", "dump-flows", b.path("br-int.mgmt"), "table=0"), "\n") {
+		if _, rest, ok := strings.Cut(line, "duration="); ok && strings.HasPrefix(rest, "0") {
+			t.Errorf("written anew: %s\nbefore:\n%s", line, age)
+		}
+	}
+
+	// Unplugged and unbound ports are closed and told.
+	r := b.remove(desired.Key{Kind: desired.KindPort, ID: "b"})["b"]
+	if !r.Gone {
+		t.Errorf("a deleted port is reported %+v", r)
+	}
+	b.reaches("to a deleted port", "a", hello)
+	b.reaches("from a deleted port", "b", arp(1, macB, macB, ip4(2), broadcast, ip4(1)))
+	moved := port("a", "net", 1, "g")
+	moved.Host = hostB
+	if r := b.apply(moved)["a"]; !r.Gone {
+		t.Errorf("a port that moved away is reported %+v", r)
+	}
+	b.reaches("from a port that moved away", "a", hello)
+	if r, told := b.remove(desired.Key{Kind: desired.KindPort, ID: "a"})["a"]; told {
+		t.Errorf("a port of another host is reported %+v", r)
+	}
+}
+
+func TestSwitchRestart(t *testing.T) {
+	b := newBench(t)
+	stop := b.stopSwitch
+	b.external()
+	hello := arp(1, macA, macA, ip4(1), broadcast, ip4(2))
+	b.apply(vxlan("net", 100), port("a", "net", 1, "g"), port("b", "net", 2, "g"), group("g"))
+	b.plug("a")
+	b.plug("b")
+	b.settled()
+	for drained := false; !drained; {
+		select {
+		case <-b.manager.Wake():
+		case <-time.After(300 * time.Millisecond):
+			drained = true
+		}
+	}
+	stop()
+	b.startSwitch()
+	select {
+	case <-b.manager.Wake():
+	case <-time.After(5 * time.Second):
+		t.Fatal("nothing woke the manager when the switch came back")
+	}
+	b.settled()
+	b.reaches("after a restart of the switch", "a", hello, "b")
+}
+
+func TestTunnelBridge(t *testing.T) {
+	b := newBench(t)
+	b.external()
+	far := port("far", "net", 2)
+	far.Host = hostB
+	b.apply(vxlan("net", 100), port("a", "net", 1, "g"), far, group("g"),
+		&desired.Host{Name: hostB, TunnelIP: netip.MustParseAddr("172.29.0.2")})
+	b.plug("a")
+	b.settled()
+	got := b.exchange("a", arp(1, macA, macA, ip4(1), broadcast, ip4(2)))["a"]
+	if len(got) != 1 || string(got[0][:12]) != string(macA[:])+string(macB[:]) || got[0][21] != 2 {
+		t.Errorf("ARP for a port of another host is answered %x", got)
+	}
+	b.reaches("a gratuitous ARP for another's address is not answered", "a", arp(1, macA, macA, netip.MustParseAddr("0.0.0.0"), broadcast, ip4(2)))
+	trace := func(packet string) string {
+		return b.run("ovs-appctl", "-t", b.path("vs.ctl"), "ofproto/trace", brTun, packet)
+	}
+	from := "in_port=" + "2,tun_id=100,tun_dst=172.29.0.1,dl_src=fa:16:3e:00:00:02,dl_dst=fa:16:3e:00:00:01"
+	for name, c := range map[string]struct {
+		packet string
+		passes bool
+	}{
+		"a known host and network": {from + ",tun_src=172.29.0.2", true},
+		"an unknown host":          {from + ",tun_src=172.29.0.3", false},
+		"an unknown network":       {strings.Replace(from, "tun_id=100", "tun_id=101", 1) + ",tun_src=172.29.0.2", false},
+	} {
+		if passes := strings.Contains(trace(c.packet), "push_vlan"); passes != c.passes {
+			t.Errorf("%s: passes is %t\n%s", name, passes, trace(c.packet))
+		}
+	}
+}
