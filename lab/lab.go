@@ -88,6 +88,15 @@ func Open(name string) (*Lab, error) {
 	return l, nil
 }
 
+// OpenAt finds a running lab by its directory, wherever that is.
+func OpenAt(dir string) (*Lab, error) {
+	l := &Lab{Name: filepath.Base(dir), Dir: dir}
+	if !l.alive() {
+		return nil, fmt.Errorf("no lab is running in %s", dir)
+	}
+	return l, nil
+}
+
 // Listing is one lab of List.
 type Listing struct {
 	Name      string     `json:"name"`

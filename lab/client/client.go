@@ -117,6 +117,13 @@ func (c *Client) Do(ctx context.Context, method, path string, body any) (Object,
 	return o, nil
 }
 
+// Send is Do for those who expect a refusal and care for nothing else. A body
+// that is a string is sent as it is, JSON or not.
+func (c *Client) Send(ctx context.Context, method, path string, body any) (http.Header, error) {
+	_, header, err := c.do(ctx, method, c.endpoint+"/v2.0"+path, body)
+	return header, err
+}
+
 // Create makes one resource: Create(ctx, "networks", "network", {...}). It returns the resource.
 func (c *Client) Create(ctx context.Context, plural, singular string, attributes Object) (Object, error) {
 	answer, err := c.Do(ctx, http.MethodPost, "/"+plural, Object{singular: attributes})
@@ -185,7 +192,9 @@ func inner(answer Object, singular string) (Object, error) {
 
 func (c *Client) do(ctx context.Context, method, url string, body any) ([]byte, http.Header, error) {
 	var reader io.Reader
-	if body != nil {
+	if text, ok := body.(string); ok {
+		reader = strings.NewReader(text)
+	} else if body != nil {
 		data, err := json.Marshal(body)
 		if err != nil {
 			return nil, nil, err
