@@ -15,6 +15,8 @@ type BootRequest struct {
 	Port       string // id of a port that exists; or else
 	Network    string // id of a network on which to make one
 	Cloud      string // the entry of clouds.yaml as which to make it; "demo" if empty
+
+	Compute *client.Client // who binds the port, an administrator; nil logs in as neutrino-admin
 }
 
 // Boot makes an instance as a compute service does: the port is told its host by a privileged user,
@@ -26,9 +28,12 @@ func (l *Lab) Boot(ctx context.Context, r BootRequest) (Instance, error) {
 	if (r.Port == "") == (r.Network == "") {
 		return Instance{}, fmt.Errorf("give a port or a network, and not both")
 	}
-	compute, err := client.Login(ctx, l.CloudsFile(), "neutrino-admin")
-	if err != nil {
-		return Instance{}, err
+	compute := r.Compute
+	if compute == nil {
+		var err error
+		if compute, err = client.Login(ctx, l.CloudsFile(), "neutrino-admin"); err != nil {
+			return Instance{}, err
+		}
 	}
 	if r.Port == "" {
 		if r.Cloud == "" {

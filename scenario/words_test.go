@@ -77,8 +77,8 @@ var words = map[string]word{
 	// inside WHERE COMMAND… runs a command in an instance or on a node, again until it succeeds; with
 	// "!" it must fail at once.
 	"inside": inside,
-	// wait SECONDS lets time pass, where nothing can be waited for.
-	"wait": func(ts *testscript.TestScript, neg bool, args []string) {
+	// pause SECONDS lets time pass, where nothing can be waited for.
+	"pause": func(ts *testscript.TestScript, neg bool, args []string) {
 		plain(ts, neg, args, 1)
 		seconds, err := strconv.ParseFloat(args[0], 64)
 		ts.Check(err)
@@ -231,7 +231,7 @@ func boot(ts *testscript.TestScript, neg bool, args []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	l := of(ts).cloud(ts)
-	_, err := l.Boot(ctx, lab.BootRequest{Host: args[0], Name: args[1], Port: args[2]})
+	_, err := l.Boot(ctx, lab.BootRequest{Host: args[0], Name: args[1], Port: args[2], Compute: of(ts).as(ts, "admin")})
 	ts.Check(err)
 	if wait {
 		g, err := l.WaitLease(ctx, args[1])

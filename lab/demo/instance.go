@@ -26,7 +26,7 @@ func (w *world) start(ctx context.Context, i *instance) error {
 	i.port, _ = port["id"].(string)
 	i.mac, _ = port["mac_address"].(string)
 	i.created = time.Since(began)
-	if _, err := w.lab.Boot(ctx, lab.BootRequest{Name: i.name, Host: i.host, Port: i.port}); err != nil {
+	if _, err := w.lab.Boot(ctx, lab.BootRequest{Name: i.name, Host: i.host, Port: i.port, Compute: w.admin}); err != nil {
 		return fmt.Errorf("boot %s: %w", i.name, err)
 	}
 	i.plugged = time.Since(began)
