@@ -143,10 +143,18 @@ func (p *Plugger) Plug(ctx context.Context, v *View, d Device) (fresh bool, err 
 	ids := map[string]string{
 		idKey: d.PortID, macKey: d.MAC.String(), statusKey: "active", ownerKey: p.owner, namespaceKey: d.Namespace,
 	}
-	if whole && plugged && have.Error == "" && contains(have.ExternalIDs, ids) {
+	if whole && plugged && have.Error != "" { // a new row makes the switch open the device again
+		if err := p.switchd.DeletePort(ctx, p.bridge, d.Outer()); err != nil {
+			return false, err
+		}
+	} else if whole && plugged && contains(have.ExternalIDs, ids) {
 		return false, nil
 	}
-	return !whole, p.switchd.EnsurePort(ctx, p.bridge, ovsdb.Port{Name: d.Outer(), ExternalIDs: ids})
+	err = p.switchd.EnsurePort(ctx, p.bridge, ovsdb.Port{Name: d.Outer(), ExternalIDs: ids})
+	if err == nil && whole && have.Error != "" {
+		err = fmt.Errorf("the switch could not use %s and has been asked again: %s", d.Outer(), have.Error)
+	}
+	return !whole, err
 }
 
 // paired says whether both ends are there and belong together.

@@ -1,0 +1,119 @@
+package l3
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"neutrino/desired"
+)
+
+func mustPlan(t *testing.T, r *desired.Router) *plan {
+	t.Helper()
+	p, err := planOf(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestRules(t *testing.T) {
+	const dnat, masquerade, outsideDrop = "dnat ip to ip daddr map @floating", "fully-random", `iifname "qg-c0000000-00" meta nfproto ipv4 drop`
+	for name, c := range map[string]struct {
+		change func(*desired.Router)
+		has    []string
+		lacks  []string
+	}{
+		"all":            {func(*desired.Router) {}, []string{dnat, masquerade, outsideDrop, "203.0.113.50 : 10.0.1.11", "policy drop", "maxseg"}, nil},
+		"no SNAT":        {func(r *desired.Router) { r.Gateway.EnableSNAT = false }, []string{dnat}, []string{masquerade, outsideDrop}},
+		"no gateway":     {func(r *desired.Router) { r.Gateway = nil }, []string{`iifname { "qr-a0000000-00", "qr-b0000000-00" } accept`}, []string{dnat, masquerade, "qg-"}},
+		"no interfaces":  {func(r *desired.Router) { r.Interfaces = nil }, []string{"policy drop"}, []string{"qr-"}},
+		"down":           {func(r *desired.Router) { r.AdminStateUp = false }, []string{"policy drop"}, []string{"established,related accept"}},
+		"no floating IP": {func(r *desired.Router) { r.FloatingIPs = nil }, []string{masquerade}, []string{dnat, "@fixed"}},
+		"IPv6 gateway": {func(r *desired.Router) {
+			r.Gateway.Addresses, r.FloatingIPs = prefixes("2001:db8:ff::10/64"), nil
+		}, []string{outsideDrop}, []string{masquerade}},
+	} {
+		r := standard()
+		c.change(r)
+		rules := mustPlan(t, r).rules
+		for _, want := range c.has {
+			if !strings.Contains(rules, want) {
+				t.Errorf("%s: there is no %q in\n%s", name, want, rules)
+			}
+		}
+		for _, bad := range c.lacks {
+			if strings.Contains(rules, bad) {
+				t.Errorf("%s: there is %q in\n%s", name, bad, rules)
+			}
+		}
+	}
+}
+
+func TestFloating(t *testing.T) {
+	a := netip.MustParseAddr
+	r := standard()
+	r.FloatingIPs = []desired.FloatingIP{
+		{ID: "1", Floating: a("203.0.113.50"), Fixed: a("10.0.1.11")},
+		{ID: "2", Floating: a("203.0.113.50"), Fixed: a("10.0.1.12")},
+		{ID: "3", Floating: a("203.0.113.51"), Fixed: a("10.0.1.11")},
+		{ID: "4", Floating: a("2001:db8::5"), Fixed: a("10.0.1.11")},
+		{ID: "5", Floating: a("203.0.113.52")},
+	}
+	p := mustPlan(t, r)
+	for id, refused := range map[string]bool{"1": false, "2": true, "3": false, "4": true, "5": true} {
+		if (p.refused[id] != "") != refused {
+			t.Errorf("%s: %q", id, p.refused[id])
+		}
+	}
+	if !strings.Contains(p.rules, "10.0.1.11 : 203.0.113.50 }") {
+		t.Errorf("the first floating IP is not the one of own connections:\n%s", p.rules)
+	}
+	r.Gateway = nil
+	if p := mustPlan(t, r); len(p.refused) != 5 || len(p.floating) != 0 {
+		t.Errorf("without a gateway: %v", p.refused)
+	}
+}
+
+func TestPlannedRoutes(t *testing.T) {
+	r := standard()
+	r.Routes = []desired.Route{{Destination: netip.MustParsePrefix("0.0.0.0/0"), NextHop: netip.MustParseAddr("10.0.2.9")}}
+	p := mustPlan(t, r)
+	if len(p.routes) != 2 || p.routes[0].Device != "qr-b0000000-00" || p.routes[1].NextHop.Is4() {
+		t.Errorf("an extra route to everywhere goes before the gateway: %+v", p.routes)
+	}
+	for _, hop := range []string{"10.9.9.9", "10.0.2.1", "fe80::a9fe:1"} { // nowhere, the router itself, on every device
+		r.Routes[0].NextHop = netip.MustParseAddr(hop)
+		if p := mustPlan(t, r); len(p.problems) != 1 {
+			t.Errorf("next hop %s: %v", hop, p.problems)
+		}
+	}
+}
+
+func TestAdvertisements(t *testing.T) {
+	for mode, want := range map[string]struct{ there, managed, other, autonomous bool }{
+		"":                 {},
+		"slaac":            {true, false, false, true},
+		"dhcpv6-stateless": {true, false, true, true},
+		"dhcpv6-stateful":  {true, true, true, false},
+	} {
+		r := standard()
+		r.Interfaces[0].Subnets[0].RAMode = mode
+		a := mustPlan(t, r).devices[0].advertise
+		if (a != nil) != want.there {
+			t.Errorf("%q: %+v", mode, a)
+		}
+		if a == nil {
+			continue
+		}
+		if a.Managed != want.managed || a.Other != want.other || a.Prefixes[0].Autonomous != want.autonomous || a.MTU != 1450 || len(a.DNS) != 1 || a.Lifetime < 300*time.Second {
+			t.Errorf("%q: %+v", mode, a)
+		}
+	}
+	r := standard()
+	r.AdminStateUp = false
+	if a := mustPlan(t, r).devices[0].advertise; a != nil {
+		t.Errorf("a router that is down advertises %+v", a)
+	}
+}
