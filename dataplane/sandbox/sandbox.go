@@ -16,18 +16,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inside is set in the environment of the process inside.
+// inside is set in the environment of the process inside: to "new" while the sandbox is bare, to
+// "ready" for the processes that it starts, such as a fuzzer's workers.
 const inside = "NEUTRINO_SANDBOX"
 
 // Main runs the tests inside a sandbox and ends the process; call it from TestMain. When the kernel
 // refuses the namespaces, it says so and fails: tests that could not run have not passed.
 func Main(m *testing.M) {
-	if os.Getenv(inside) == "" {
+	switch os.Getenv(inside) {
+	case "":
 		os.Exit(outer())
-	}
-	if err := furnish(); err != nil {
-		fmt.Fprintln(os.Stderr, "sandbox:", err)
-		os.Exit(1)
+	case "new":
+		if err := errors.Join(furnish(), os.Setenv(inside, "ready")); err != nil {
+			fmt.Fprintln(os.Stderr, "sandbox:", err)
+			os.Exit(1)
+		}
 	}
 	os.Exit(m.Run())
 }
@@ -36,7 +39,7 @@ func Main(m *testing.M) {
 func outer() int {
 	runtime.LockOSThread() // the child is killed when this thread ends
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), inside+"=1")
+	cmd.Env = append(os.Environ(), inside+"=new")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWPID | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC,
