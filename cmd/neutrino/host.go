@@ -14,7 +14,7 @@ import (
 	"neutrino/agent/l2"
 	"neutrino/agent/l3"
 	"neutrino/agent/metadata"
-	"neutrino/agent/plug"
+	"neutrino/agent/plug/site"
 	"neutrino/dataplane/dns"
 	"neutrino/dataplane/ovsdb"
 	"neutrino/desired"
@@ -56,6 +56,8 @@ func hostManagers(o hostOptions, log *slog.Logger) (managers []agent.Manager, cl
 		m := l3.New(switchd, integrationBridge, log.With("manager", roleL3))
 		managers, closers = append(managers, m), append(closers, m.Close)
 	}
+	place := site.New(switchd, integrationBridge, log)
+	closers = append(closers, place.Close)
 	if slices.Contains(o.roles, roleDHCP) {
 		var forward *dns.Forwarder
 		servers, err := dns.SystemServers("/etc/resolv.conf")
@@ -65,7 +67,7 @@ func hostManagers(o hostOptions, log *slog.Logger) (managers []agent.Manager, cl
 		if len(servers) > 0 {
 			forward = dns.NewForwarder(servers)
 		}
-		m, err := dhcp.New(dhcp.Options{Host: o.host, Forward: forward}, dhcp.Host{Plugger: plug.New(switchd, integrationBridge, roleDHCP)}, log.With("manager", roleDHCP))
+		m, err := dhcp.New(dhcp.Options{Host: o.host, Forward: forward}, place, log.With("manager", roleDHCP))
 		if err != nil {
 			return nil, nil, fmt.Errorf("prepare DHCP: %w", err)
 		}
@@ -76,7 +78,7 @@ func hostManagers(o hostOptions, log *slog.Logger) (managers []agent.Manager, cl
 		if err != nil {
 			return nil, nil, err
 		}
-		m, err := metadata.New(options, dhcp.Host{}, log.With("manager", roleMetadata))
+		m, err := metadata.New(options, place, log.With("manager", roleMetadata))
 		if err != nil {
 			return nil, nil, fmt.Errorf("prepare metadata: %w", err)
 		}
