@@ -107,7 +107,7 @@ func (r *runner) command(req request, files []*os.File) *exec.Cmd {
 	return cmd
 }
 
-// run runs a command to its end, or until the caller goes away.
+// run runs a command to its end. When the caller goes away it is interrupted, and killed a second later.
 func (r *runner) run(conn *net.UnixConn, req request, files []*os.File) (int, error) {
 	cmd := r.command(req, files)
 	if err := cmd.Start(); err != nil {
@@ -117,10 +117,17 @@ func (r *runner) run(conn *net.UnixConn, req request, files []*os.File) (int, er
 	go func() {
 		var b [1]byte
 		conn.Read(b[:]) // the caller says no more: this returns when it goes away, or when we answered
-		select {
-		case <-ended:
-		default:
-			syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL} {
+			select {
+			case <-ended:
+				return
+			default:
+				syscall.Kill(-cmd.Process.Pid, signal) // it may have ended just now
+			}
+			select {
+			case <-ended:
+			case <-time.After(time.Second):
+			}
 		}
 	}()
 	err := cmd.Wait()

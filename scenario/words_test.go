@@ -293,6 +293,7 @@ func losses(ts *testscript.TestScript, neg bool, args []string) {
 	answered, lost := lost(p.out.String(), time.Now())
 	fmt.Fprintf(ts.Stdout(), "%d answered, %d lost\n", answered, lost)
 	if answered == 0 || lost > most {
+		ts.Logf("%s", p.out.String())
 		ts.Fatalf("%d pings were answered and %d lost, at most %d may be", answered, lost, most)
 	}
 }
