@@ -2,9 +2,10 @@ package agent
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"log/slog"
-	"maps"
+	"net"
+	"net/http"
 	"path/filepath"
 	"sync"
 	"time"
@@ -17,9 +18,10 @@ type Options struct {
 	Servers   []string // base URLs, tried in turn
 	Secret    string
 	Host      string
-	StateDir  string                      // where the last known state is kept
+	StateDir  string                      // where the last known state is kept; "": nowhere
 	Heartbeat time.Duration               // 0: 10 s
 	Check     time.Duration               // how often everything is checked; 0: 60 s
+	Metrics   string                      // HOST:PORT where Prometheus may look at /metrics; "": nowhere
 	Describe  func() []desired.AgentState // what heartbeats say
 }
 
@@ -28,6 +30,8 @@ type Agent struct {
 	options  Options
 	managers []Manager
 	log      *slog.Logger
+	client   *http.Client
+	metrics  *metrics
 
 	boxes   []*mailbox
 	reports *reports
@@ -41,27 +45,50 @@ func New(o Options, log *slog.Logger, managers ...Manager) *Agent {
 	if o.Check == 0 {
 		o.Check = time.Minute
 	}
-	a := &Agent{options: o, managers: managers, log: log, reports: newReports(len(managers))}
+	a := &Agent{options: o, managers: managers, log: log, client: newClient(), metrics: newMetrics(), reports: newReports()}
 	for range managers {
 		a.boxes = append(a.boxes, newMailbox())
 	}
 	return a
 }
 
+// newClient makes a client for streams without an end: only the ways to them are timed. The watchdog
+// looks after the rest.
+func newClient() *http.Client {
+	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 10 * time.Second}
+	return &http.Client{Transport: &http.Transport{
+		Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext,
+		TLSHandshakeTimeout: 5 * time.Second, ResponseHeaderTimeout: 15 * time.Second, IdleConnTimeout: time.Minute,
+	}}
+}
+
 // Run works until the context ends. The host goes on as it is then.
 func (a *Agent) Run(ctx context.Context) error {
 	if len(a.options.Servers) == 0 {
-		return fmt.Errorf("no server is given")
+		return errors.New("no server is given")
+	}
+	if a.options.Host == "" {
+		return errors.New("the host has no name")
+	}
+	defer a.client.CloseIdleConnections()
+	stop, err := a.serveMetrics()
+	if err != nil {
+		return err
+	}
+	defer stop()
+	f := newFollower(a)
+	if a.options.StateDir != "" {
+		f.cache = &cache{file: filepath.Join(a.options.StateDir, "desired.json"), host: a.options.Host, log: a.log}
+		f.restore()
 	}
 	var group sync.WaitGroup
-	defer group.Wait()
 	for i, m := range a.managers {
 		group.Go(func() { a.manage(ctx, m, a.boxes[i]) })
 	}
 	group.Go(func() { a.tell(ctx) })
-	follower := &follower{agent: a, cache: filepath.Join(a.options.StateDir, "desired.json")}
-	follower.restore()
-	follower.run(ctx)
+	group.Go(func() { f.keep(ctx) })
+	f.run(ctx)
+	group.Wait()
 	return ctx.Err()
 }
 
@@ -70,46 +97,4 @@ func (a *Agent) deliver(items map[desired.Key]desired.Item) {
 	for _, box := range a.boxes {
 		box.put(items)
 	}
-}
-
-// mailbox holds what a manager has not seen yet: the newest item by key (nil: gone), so that it does
-// not grow beyond the number of things there are.
-type mailbox struct {
-	mu    sync.Mutex
-	items map[desired.Key]desired.Item
-	ready bool // a first complete state has come
-	wake  chan struct{}
-}
-
-func newMailbox() *mailbox {
-	return &mailbox{items: map[desired.Key]desired.Item{}, wake: make(chan struct{}, 1)}
-}
-
-func (b *mailbox) put(items map[desired.Key]desired.Item) {
-	b.mu.Lock()
-	maps.Copy(b.items, items)
-	b.ready = true
-	b.mu.Unlock()
-	select {
-	case b.wake <- struct{}{}:
-	default:
-	}
-}
-
-// take moves what has come into the state and notes the keys.
-func (b *mailbox) take(state *desired.State, keys map[desired.Key]struct{}) (ready bool) {
-	b.mu.Lock()
-	items := b.items
-	b.items = map[desired.Key]desired.Item{}
-	ready = b.ready
-	b.mu.Unlock()
-	for key, item := range items {
-		keys[key] = struct{}{}
-		if item == nil {
-			state.Delete(key)
-		} else {
-			state.Put(item)
-		}
-	}
-	return ready
 }

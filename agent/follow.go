@@ -9,190 +9,208 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
+	"reflect"
 	"strconv"
+	"sync"
 	"time"
 
 	"neutrino/desired"
 )
 
-// silence is how long a stream may be silent before it is taken for dead: thrice the server's ping.
-const silence = 30 * time.Second
-
-// maxLine bounds one message of the stream.
-const maxLine = 16 << 20
+const (
+	silence      = 30 * time.Second // how long a stream may be silent before it is taken for dead: thrice the server's ping
+	maxLine      = 16 << 20         // bytes of one message of the stream
+	minDial      = minBackoff       // between two attempts to reach a server
+	maxDial      = 2 * time.Second
+	maxComplaint = 200 // bytes of a server's error that are logged
+)
 
 // follower follows the stream of one server after another.
 type follower struct {
-	agent    *Agent
-	cache    string
+	agent   *Agent
+	silence time.Duration
+	cache   *cache // nil: the state is not kept
+
+	mu   sync.Mutex
+	have known
+	news chan struct{} // the state is another than the kept one
+}
+
+// known is a complete state, and where it is from.
+type known struct {
 	epoch    string
-	revision int64
-	have     map[desired.Key]desired.Item
-	saved    time.Time
+	revision int64 // -1: nothing is known
+	items    map[desired.Key]desired.Item
+}
+
+func newFollower(a *Agent) *follower {
+	return &follower{agent: a, silence: silence, have: known{revision: -1, items: map[desired.Key]desired.Item{}}, news: make(chan struct{}, 1)}
 }
 
 // run follows until the context ends.
 func (f *follower) run(ctx context.Context) {
-	if f.have == nil {
-		f.have = map[desired.Key]desired.Item{}
-		f.revision = -1
-	}
-	backoff := minBackoff
+	backoff := minDial
 	for i := 0; ctx.Err() == nil; i++ {
 		server := f.agent.options.Servers[i%len(f.agent.options.Servers)]
-		began := time.Now()
-		err := f.follow(ctx, server)
+		synced, err := f.follow(ctx, server)
+		f.agent.metrics.connected.Set(0)
 		if ctx.Err() != nil {
-			break
+			return
 		}
-		if time.Since(began) > time.Minute {
-			backoff = minBackoff
+		if synced {
+			backoff = minDial
 		}
 		f.agent.log.Warn("stream lost; dialling again", "server", server, "after", backoff.String(), "error", err)
 		select {
 		case <-ctx.Done():
 		case <-time.After(jitter(backoff)):
 		}
-		backoff = min(2*backoff, 2*time.Second)
+		backoff = min(2*backoff, maxDial)
 	}
-	f.save()
 }
 
-// follow reads one stream to its end.
-func (f *follower) follow(ctx context.Context, server string) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	query := url.Values{"host": {f.agent.options.Host}, "epoch": {f.epoch}, "revision": {strconv.FormatInt(f.revision, 10)}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, server+"/agent/v1/stream?"+query.Encode(), nil)
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Authorization", "Bearer "+f.agent.options.Secret)
-	watchdog := time.AfterFunc(silence, cancel)
+// errSilent is why a stream without pings ends.
+var errSilent = errors.New("the server is silent")
+
+// follow reads one stream to its end, and says whether it brought a complete state.
+func (f *follower) follow(ctx context.Context, server string) (synced bool, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watchdog := time.AfterFunc(f.silence, func() { cancel(errSilent) })
 	defer watchdog.Stop()
-	resp, err := http.DefaultClient.Do(req)
+	body, err := f.dial(ctx, server)
 	if err != nil {
-		return err
+		return false, reason(ctx, err)
 	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 200))
-		return fmt.Errorf("the server answers %s: %s", resp.Status, text)
-	}
-	lines := bufio.NewScanner(resp.Body)
+	defer func() { _ = body.Close() }()
+	lines := bufio.NewScanner(body)
 	lines.Buffer(make([]byte, 64<<10), maxLine)
-	batch := map[desired.Key]desired.Item{}
-	snapshot := false
+	b := batch{items: map[desired.Key]desired.Item{}}
 	for lines.Scan() {
-		watchdog.Reset(silence)
+		watchdog.Reset(f.silence)
 		var m desired.Message
 		if err := json.Unmarshal(lines.Bytes(), &m); err != nil {
 			if errors.Is(err, desired.ErrUnknownKind) {
-				f.agent.log.Debug("item passed over", "error", err)
+				f.agent.metrics.unknown.Inc()
+				f.agent.log.Debug("message passed over", "error", err)
 				continue
 			}
-			return fmt.Errorf("the server's stream makes no sense: %w", err)
+			return synced, fmt.Errorf("the server's stream makes no sense: %w", err)
 		}
-		switch m.Type {
-		case desired.Hello:
-			f.epoch = m.Epoch
+		done, err := b.add(m)
+		if err != nil {
+			return synced, err
+		}
+		if m.Type == desired.Hello {
+			f.agent.metrics.connected.Set(1)
 			f.agent.reports.greet(server, m.Epoch)
 			f.agent.log.Info("following", "server", server, "epoch", m.Epoch)
-		case desired.Snapshot:
-			snapshot = true
-		case desired.Put:
-			batch[m.Item.Key()] = m.Item
-		case desired.Delete:
-			batch[*m.Key] = nil
-		case desired.Synced:
-			f.synced(batch, snapshot, m.Revision)
-			batch, snapshot = map[desired.Key]desired.Item{}, false
+		}
+		if done {
+			if err := f.synced(b); err != nil {
+				return synced, err
+			}
+			synced = true
+			b = batch{epoch: b.epoch, items: map[desired.Key]desired.Item{}}
 		}
 	}
-	if err := lines.Err(); err != nil {
-		return err
-	}
-	return io.ErrUnexpectedEOF
+	return synced, reason(ctx, errors.Join(lines.Err(), io.ErrUnexpectedEOF))
 }
 
-// synced takes a whole batch over. A snapshot ends what is not in it.
-func (f *follower) synced(batch map[desired.Key]desired.Item, snapshot bool, revision int64) {
-	if snapshot {
-		for key := range f.have {
-			if _, still := batch[key]; !still {
-				batch[key] = nil
+// reason is why a context ended, when it did.
+func reason(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
+}
+
+// dial asks a server for the host's stream.
+func (f *follower) dial(ctx context.Context, server string) (io.ReadCloser, error) {
+	f.mu.Lock()
+	query := url.Values{"host": {f.agent.options.Host}, "epoch": {f.have.epoch}, "revision": {strconv.FormatInt(f.have.revision, 10)}}
+	f.mu.Unlock()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, server+"/agent/v1/stream?"+query.Encode(), nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+f.agent.options.Secret)
+	resp, err := f.agent.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, maxComplaint))
+		_ = resp.Body.Close()
+		return nil, fmt.Errorf("the server answers %s: %q", resp.Status, text)
+	}
+	return resp.Body, nil
+}
+
+// batch is what has come since the last Synced.
+type batch struct {
+	epoch    string // of this stream
+	revision int64
+	snapshot bool
+	items    map[desired.Key]desired.Item // nil: deleted
+}
+
+// add takes a message, and says whether the batch is whole.
+func (b *batch) add(m desired.Message) (whole bool, err error) {
+	if (m.Type == desired.Hello) != (b.epoch == "") {
+		return false, fmt.Errorf("the server's stream has a %s at the wrong place", m.Type)
+	}
+	switch m.Type {
+	case desired.Hello:
+		if m.Version > desired.Protocol+1 {
+			return false, fmt.Errorf("the server speaks version %d of the protocol, this agent %d: update the agent", m.Version, desired.Protocol)
+		}
+		b.epoch = m.Epoch
+	case desired.Snapshot:
+		b.snapshot, b.items = true, map[desired.Key]desired.Item{}
+	case desired.Put:
+		b.items[m.Item.Key()] = m.Item
+	case desired.Delete:
+		b.items[*m.Key] = nil
+	case desired.Synced:
+		b.revision = m.Revision
+		return true, nil
+	}
+	return false, nil
+}
+
+// synced takes a whole batch over and hands on what it changes. A snapshot ends what is not in it.
+func (f *follower) synced(b batch) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !b.snapshot && (f.have.revision < 0 || f.have.epoch != b.epoch) {
+		return errors.New("the server goes on from a state that this host does not have")
+	}
+	if b.snapshot {
+		for key := range f.have.items {
+			if _, still := b.items[key]; !still {
+				b.items[key] = nil
 			}
 		}
 	}
-	for key, item := range batch {
+	changes := map[desired.Key]desired.Item{}
+	for key, item := range b.items {
+		if before, there := f.have.items[key]; there && reflect.DeepEqual(before, item) || !there && item == nil {
+			continue
+		}
+		changes[key] = item
 		if item == nil {
-			delete(f.have, key)
+			delete(f.have.items, key)
 		} else {
-			f.have[key] = item
+			f.have.items[key] = item
 		}
 	}
-	f.revision = revision
-	f.agent.deliver(batch)
-	if time.Since(f.saved) > 5*time.Second {
-		f.save()
+	f.have.epoch, f.have.revision = b.epoch, b.revision
+	f.agent.metrics.items.Set(float64(len(f.have.items)))
+	f.agent.deliver(changes)
+	select {
+	case f.news <- struct{}{}:
+	default:
 	}
-}
-
-// save writes the last known state, so that an agent that starts while no server answers still
-// knows what its host should look like.
-func (f *follower) save() {
-	if f.revision < 0 || f.agent.options.StateDir == "" {
-		return
-	}
-	f.saved = time.Now()
-	temporary := f.cache + ".new"
-	file, err := os.OpenFile(temporary, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		f.agent.log.Warn("the state could not be kept", "error", err)
-		return
-	}
-	out := bufio.NewWriter(file)
-	encoder := json.NewEncoder(out)
-	for _, item := range f.have {
-		err = errors.Join(err, encoder.Encode(desired.Message{Type: desired.Put, Item: item}))
-	}
-	err = errors.Join(err, encoder.Encode(desired.Message{Type: desired.Synced, Epoch: f.epoch, Revision: f.revision}), out.Flush(), file.Close())
-	if err == nil {
-		err = os.Rename(temporary, f.cache)
-	}
-	if err != nil {
-		f.agent.log.Warn("the state could not be kept", "error", err)
-	}
-}
-
-// restore reads what save wrote. A file that is cut short or spoilt is as good as none.
-func (f *follower) restore() {
-	file, err := os.Open(f.cache)
-	if err != nil {
-		return
-	}
-	defer func() { _ = file.Close() }()
-	have := map[desired.Key]desired.Item{}
-	lines := bufio.NewScanner(file)
-	lines.Buffer(make([]byte, 64<<10), maxLine)
-	for lines.Scan() {
-		var m desired.Message
-		if err := json.Unmarshal(lines.Bytes(), &m); err != nil {
-			if errors.Is(err, desired.ErrUnknownKind) {
-				continue
-			}
-			f.agent.log.Warn("the kept state is spoilt; waiting for a server", "file", f.cache, "error", err)
-			return
-		}
-		switch m.Type {
-		case desired.Put:
-			have[m.Item.Key()] = m.Item
-		case desired.Synced:
-			f.have, f.epoch, f.revision = have, m.Epoch, m.Revision
-			f.agent.log.Info("kept state read", "items", len(have), "revision", m.Revision)
-			f.agent.deliver(have)
-			return
-		}
-	}
+	return nil
 }

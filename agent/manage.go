@@ -46,21 +46,24 @@ func (a *Agent) manage(ctx context.Context, m Manager, box *mailbox) {
 		if !box.take(state, change.Keys) {
 			continue // there is no complete state yet: an empty one would tear the host down
 		}
+		started := time.Now()
 		reports, err := safely(ctx, m, state, change)
+		a.metrics.apply.WithLabelValues(m.Name()).Observe(time.Since(started).Seconds())
 		if ctx.Err() != nil {
 			return
 		}
 		if err != nil {
 			backoff = min(max(2*backoff, minBackoff), maxBackoff)
+			a.metrics.failed.WithLabelValues(m.Name()).Inc()
 			a.log.Error("apply failed; trying again", "manager", m.Name(), "after", backoff.String(), "error", err)
 			change.Full = true
 			continue
 		}
 		backoff = 0
-		a.reports.put(reports)
+		a.reports.put(m.Name(), reports)
 		if !converged {
 			converged = true
-			a.reports.looked()
+			a.metrics.converged.WithLabelValues(m.Name()).Set(time.Since(began).Seconds())
 			a.log.Info("converged", "manager", m.Name(), "took", time.Since(began).String(), "ports", len(state.Ports), "routers", len(state.Routers))
 		}
 		change = Change{Keys: map[desired.Key]struct{}{}}

@@ -1,13 +1,8 @@
 package agent
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
-	"fmt"
-	"net/http"
+	"slices"
 	"sync"
-	"time"
 
 	"neutrino/desired"
 )
@@ -17,11 +12,11 @@ type reports struct {
 	mu     sync.Mutex
 	all    map[reportKey]desired.Report
 	dirty  map[reportKey]bool
+	looked map[string]bool // managers that have looked at the host: what they have not reported is not there
+	told   map[string]bool // those of which the server has got everything
 	server string
 	epoch  string
-	full   bool // the server must get all of them
 	fresh  bool // the server has just been met: it gets a heartbeat
-	wait   int  // managers that have not looked at the host yet: till then nothing is known to be true
 	wake   chan struct{}
 }
 
@@ -31,8 +26,11 @@ type reportKey struct {
 	layer string
 }
 
-func newReports(managers int) *reports {
-	return &reports{wait: managers, all: map[reportKey]desired.Report{}, dirty: map[reportKey]bool{}, wake: make(chan struct{}, 1)}
+func newReports() *reports {
+	return &reports{
+		all: map[reportKey]desired.Report{}, dirty: map[reportKey]bool{},
+		looked: map[string]bool{}, told: map[string]bool{}, wake: make(chan struct{}, 1),
+	}
 }
 
 func (r *reports) poke() {
@@ -42,26 +40,25 @@ func (r *reports) poke() {
 	}
 }
 
-// put notes reports; those that say nothing new are not sent again.
-func (r *reports) put(list []desired.Report) {
+// put notes what a manager reports after it has looked; what says nothing new is not sent again.
+func (r *reports) put(manager string, list []desired.Report) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, report := range list {
 		key := reportKey{report.Kind, report.ID, report.Layer}
 		have, there := r.all[key]
 		switch {
-		case report.Gone && !there:
+		case report.Gone && !there, !report.Gone && there && have == report:
 			continue
 		case report.Gone:
 			delete(r.all, key)
-		case there && have == report:
-			continue
 		default:
 			r.all[key] = report
 		}
 		r.dirty[key] = true
 	}
-	if len(r.dirty) > 0 {
+	if len(r.dirty) > 0 || !r.looked[manager] {
+		r.looked[manager] = true
 		r.poke()
 	}
 }
@@ -70,110 +67,58 @@ func (r *reports) put(list []desired.Report) {
 func (r *reports) greet(server, epoch string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.server, r.epoch, r.full, r.fresh = server, epoch, true, true
-	r.poke()
-}
-
-// looked notes that one more manager has looked at the host.
-func (r *reports) looked() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.wait--
-	r.poke()
-}
-
-// take gives what to send, and whether a heartbeat is due. The first reports go out when every
-// manager has looked: a host that has only begun must not seem to have nothing.
-func (r *reports) take() (server string, out desired.Reports, heartbeat bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	heartbeat, r.fresh = r.fresh, false
-	out.Epoch = r.epoch
-	if r.wait > 0 {
-		return r.server, out, heartbeat
-	}
-	out.Full = r.full
-	if r.full {
-		for _, report := range r.all {
-			out.Reports = append(out.Reports, report)
-		}
-	} else {
-		for key := range r.dirty {
-			report, there := r.all[key]
-			if !there {
-				report = desired.Report{Kind: key.kind, ID: key.id, Layer: key.layer, Gone: true}
-			}
-			out.Reports = append(out.Reports, report)
-		}
-	}
-	r.full, r.dirty = false, map[reportKey]bool{}
-	return r.server, out, heartbeat
+	r.server, r.epoch = server, epoch
+	r.again()
 }
 
 // lost notes that the server did not get what was taken.
 func (r *reports) lost() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.full, r.fresh = true, true
+	r.again()
 }
 
-// coalesce is how long reports are collected before they are sent.
-const coalesce = 5 * time.Millisecond
-
-// tell sends reports when there are new ones, and heartbeats.
-func (a *Agent) tell(ctx context.Context) {
-	beat := time.NewTicker(a.options.Heartbeat)
-	defer beat.Stop()
-	for {
-		heartbeat := false
-		select {
-		case <-ctx.Done():
-			return
-		case <-beat.C:
-			heartbeat = true
-		case <-a.reports.wake:
-			time.Sleep(coalesce)
-		}
-		server, out, fresh := a.reports.take()
-		if server == "" {
-			a.reports.lost()
-			continue
-		}
-		out.Host = a.options.Host
-		if (heartbeat || fresh) && a.options.Describe != nil {
-			out.Agents = a.options.Describe()
-		}
-		if len(out.Agents) == 0 && len(out.Reports) == 0 && !out.Full {
-			continue
-		}
-		if err := a.send(ctx, server, out); err != nil && ctx.Err() == nil {
-			a.log.Warn("reports could not be sent", "server", server, "error", err)
-			a.reports.lost()
-			time.AfterFunc(time.Second, a.reports.poke)
-		}
+func (r *reports) again() {
+	r.fresh, r.told = true, map[string]bool{}
+	for key := range r.all {
+		r.dirty[key] = true
 	}
+	r.poke()
 }
 
-func (a *Agent) send(ctx context.Context, server string, out desired.Reports) error {
-	body, err := json.Marshal(out)
-	if err != nil {
-		return err
+// take gives what to send, and whether a heartbeat is due; the server is "" while there is none. A
+// layer is told completely when its manager has looked for the first time: a host that has only begun
+// must not seem to have nothing, and no manager waits for another.
+func (r *reports) take() (server string, out desired.Reports, heartbeat bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.server == "" {
+		return "", out, false
 	}
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, server+"/agent/v1/reports", bytes.NewReader(body))
-	if err != nil {
-		return err
+	out.Epoch = r.epoch
+	heartbeat, r.fresh = r.fresh, false
+	for manager := range r.looked {
+		if !r.told[manager] {
+			r.told[manager] = true
+			out.Complete = append(out.Complete, manager)
+		}
 	}
-	req.Header.Set("Authorization", "Bearer "+a.options.Secret)
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
+	slices.Sort(out.Complete)
+	for key, report := range r.all {
+		if slices.Contains(out.Complete, key.layer) {
+			out.Reports = append(out.Reports, report)
+		}
 	}
-	_ = resp.Body.Close()
-	if resp.StatusCode != http.StatusNoContent {
-		return fmt.Errorf("the server answers %s", resp.Status)
+	for key := range r.dirty {
+		if slices.Contains(out.Complete, key.layer) {
+			continue
+		}
+		report, there := r.all[key]
+		if !there {
+			report = desired.Report{Kind: key.kind, ID: key.id, Layer: key.layer, Gone: true}
+		}
+		out.Reports = append(out.Reports, report)
 	}
-	return nil
+	clear(r.dirty)
+	return r.server, out, heartbeat
 }

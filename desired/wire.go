@@ -4,7 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 )
+
+// Protocol is the version of the stream that this release speaks. It grows when a host of the release
+// before could no longer follow; new kinds of items and types of messages are no such case.
+const Protocol = 1
 
 // Message is one line of the stream from the server to a host, as JSON.
 //
@@ -13,6 +18,7 @@ import (
 // Synced: between two of them the state may be inconsistent.
 type Message struct {
 	Type     string `json:"type"`               // one of the constants below
+	Version  int    `json:"version,omitempty"`  // hello: the server's Protocol
 	Epoch    string `json:"epoch,omitempty"`    // hello: the server's life; revisions of another one mean nothing
 	Revision int64  `json:"revision,omitempty"` // synced: the state is that of this revision of the journal
 	Key      *Key   `json:"key,omitempty"`      // delete
@@ -29,8 +35,8 @@ const (
 	Ping     = "ping"
 )
 
-// ErrUnknownKind is the error for an item of a kind that this release does not know: it is passed
-// over, for the server may be newer.
+// ErrUnknownKind is the error for a message of a type, or an item of a kind, that this release does not
+// know: it is passed over, for the server may be newer.
 var ErrUnknownKind = errors.New("unknown kind of item")
 
 // MarshalJSON implements json.Marshaler.
@@ -47,7 +53,8 @@ func (m Message) MarshalJSON() ([]byte, error) {
 	return json.Marshal(out)
 }
 
-// UnmarshalJSON implements json.Unmarshaler. An item of an unknown kind is ErrUnknownKind.
+// UnmarshalJSON implements json.Unmarshaler. What is malformed is an error; what this release does not
+// know is ErrUnknownKind.
 func (m *Message) UnmarshalJSON(b []byte) error {
 	type plain Message
 	in := struct {
@@ -58,41 +65,73 @@ func (m *Message) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &in); err != nil {
 		return err
 	}
-	*m = Message(in.plain)
-	if m.Type == Delete && m.Key == nil {
-		return errors.New("a delete without a key")
+	out := Message(in.plain)
+	switch out.Type {
+	case Hello:
+		if out.Epoch == "" {
+			return errors.New("a hello without an epoch")
+		}
+	case Snapshot, Ping:
+	case Synced:
+		if out.Revision < 0 {
+			return fmt.Errorf("a negative revision: %d", out.Revision)
+		}
+	case Delete:
+		if out.Key == nil || out.Key.ID == "" {
+			return errors.New("a delete without a key")
+		}
+		if _, err := newItem(out.Key.Kind); err != nil {
+			return err
+		}
+	case Put:
+		item, err := decodeItem(in.Kind, in.Body)
+		if err != nil {
+			return err
+		}
+		out.Item = item
+	case "":
+		return errors.New("a message without a type")
+	default:
+		return fmt.Errorf("%w: message of type %q", ErrUnknownKind, out.Type)
 	}
-	if m.Type != Put {
-		return nil
-	}
-	item, err := decodeItem(in.Kind, in.Body)
-	if err != nil {
-		return err
-	}
-	m.Item = item
+	*m = out
 	return nil
 }
 
-func decodeItem(kind Kind, body []byte) (Item, error) {
-	var item Item
+func newItem(kind Kind) (Item, error) {
 	switch kind {
 	case KindHost:
-		item = &Host{}
+		return &Host{}, nil
 	case KindNetwork:
-		item = &Network{}
+		return &Network{}, nil
 	case KindPort:
-		item = &Port{}
+		return &Port{}, nil
 	case KindSecurityGroup:
-		item = &SecurityGroup{}
+		return &SecurityGroup{}, nil
 	case KindMember:
-		item = &Member{}
+		return &Member{}, nil
 	case KindRouter:
-		item = &Router{}
-	default:
-		return nil, fmt.Errorf("%w: %q", ErrUnknownKind, kind)
+		return &Router{}, nil
+	}
+	return nil, fmt.Errorf("%w: %q", ErrUnknownKind, kind)
+}
+
+func decodeItem(kind Kind, body []byte) (Item, error) {
+	item, err := newItem(kind)
+	if err != nil {
+		return nil, err
+	}
+	if len(body) == 0 {
+		return nil, fmt.Errorf("a put of kind %s without an item", kind)
 	}
 	if err := json.Unmarshal(body, item); err != nil {
 		return nil, fmt.Errorf("item of kind %s: %w", kind, err)
+	}
+	if m, ok := item.(*Member); ok && (m.GroupID == "" || m.PortID == "" || strings.Contains(m.GroupID, "/")) {
+		return nil, errors.New("a member without its group or port")
+	}
+	if item.Key().ID == "" {
+		return nil, fmt.Errorf("item of kind %s without an id", kind)
 	}
 	return item, nil
 }
@@ -108,9 +147,9 @@ type AgentState struct {
 
 // Reports is what a host sends to the server.
 type Reports struct {
-	Host    string       `json:"host"`
-	Epoch   string       `json:"epoch"`          // of the server's Hello
-	Full    bool         `json:"full,omitempty"` // these are all the host's reports
-	Reports []Report     `json:"reports,omitempty"`
-	Agents  []AgentState `json:"agents,omitempty"` // a heartbeat; empty: only reports
+	Host     string       `json:"host"`
+	Epoch    string       `json:"epoch"`              // of the server's Hello
+	Complete []string     `json:"complete,omitempty"` // layers whose reports are all here: what isn't named is gone
+	Reports  []Report     `json:"reports,omitempty"`
+	Agents   []AgentState `json:"agents,omitempty"` // a heartbeat; empty: only reports
 }

@@ -1,14 +1,15 @@
 package hub
 
 import (
+	"reflect"
 	"slices"
-	"strings"
 
 	"neutrino/desired"
 )
 
 // index holds all items in full, and what is needed to know whom they concern. It is pure: every
-// change of it gives a set of (host, key) pairs whose view may be another one now.
+// change of it gives a set of (host, key) pairs whose view may be another one now. Facts that are
+// what they were touch nobody.
 type index struct {
 	hosts    map[string]*desired.Host
 	networks map[string]*desired.Network
@@ -17,6 +18,7 @@ type index struct {
 	routers  map[string]*desired.Router
 
 	portsOfNetwork map[string]map[string]bool // network → ports
+	dhcpPorts      map[string]map[string]bool // network → its DHCP ports
 	portsOfGroup   map[string]map[string]bool // security group → ports
 	networkHosts   counts                     // network → host → bound ports
 	hostNetworks   counts                     // host → network → bound ports
@@ -24,6 +26,10 @@ type index struct {
 	hostGroups     counts                     // host → security group → bound ports
 	namedBy        map[string]map[string]bool // remote group → groups whose rules name it
 	routersOn      map[string]map[string]bool // network → routers with a port there
+	hostRouters    map[string]map[string]bool // host → routers scheduled on it
+	routerOf       map[string]string          // floating IP → router
+
+	remote map[string]*desired.Port // ports as other hosts of their networks know them
 }
 
 // counts counts by two keys.
@@ -51,9 +57,10 @@ func newIndex() *index {
 	return &index{
 		hosts: map[string]*desired.Host{}, networks: map[string]*desired.Network{}, ports: map[string]*desired.Port{},
 		groups: map[string]*desired.SecurityGroup{}, routers: map[string]*desired.Router{},
-		portsOfNetwork: map[string]map[string]bool{}, portsOfGroup: map[string]map[string]bool{},
+		portsOfNetwork: map[string]map[string]bool{}, portsOfGroup: map[string]map[string]bool{}, dhcpPorts: map[string]map[string]bool{},
 		networkHosts: counts{}, hostNetworks: counts{}, groupHosts: counts{}, hostGroups: counts{},
 		namedBy: map[string]map[string]bool{}, routersOn: map[string]map[string]bool{},
+		hostRouters: map[string]map[string]bool{}, routerOf: map[string]string{}, remote: map[string]*desired.Port{},
 	}
 }
 
@@ -83,10 +90,8 @@ func drop(m map[string]map[string]bool, a, b string) {
 
 // setHost puts or, with nil, removes a host.
 func (x *index) setHost(name string, h *desired.Host, t touched) {
-	if h == nil {
-		delete(x.hosts, name)
-	} else {
-		x.hosts[name] = h
+	if !replace(x.hosts, name, h) {
+		return
 	}
 	key := desired.Key{Kind: desired.KindHost, ID: name}
 	t.add(name, key)
@@ -97,11 +102,22 @@ func (x *index) setHost(name string, h *desired.Host, t touched) {
 	}
 }
 
-func (x *index) setNetwork(id string, n *desired.Network, t touched) {
-	if n == nil {
-		delete(x.networks, id)
+// replace puts or, with nil, removes a thing and says whether that changes anything.
+func replace[T any](m map[string]*T, id string, now *T) bool {
+	if reflect.DeepEqual(m[id], now) {
+		return false
+	}
+	if now == nil {
+		delete(m, id)
 	} else {
-		x.networks[id] = n
+		m[id] = now
+	}
+	return true
+}
+
+func (x *index) setNetwork(id string, n *desired.Network, t touched) {
+	if !replace(x.networks, id, n) {
+		return
 	}
 	for host := range x.networkHosts[id] {
 		t.add(host, desired.Key{Kind: desired.KindNetwork, ID: id})
@@ -109,20 +125,32 @@ func (x *index) setNetwork(id string, n *desired.Network, t touched) {
 }
 
 func (x *index) setRouter(id string, r *desired.Router, t touched) {
+	old := x.routers[id]
+	if !replace(x.routers, id, r) {
+		return
+	}
 	key := desired.Key{Kind: desired.KindRouter, ID: id}
-	if old := x.routers[id]; old != nil {
+	if old != nil {
 		t.add(old.Host, key)
+		drop(x.hostRouters, old.Host, id)
 		for _, network := range networksOf(old) {
 			drop(x.routersOn, network, id)
 		}
-		delete(x.routers, id)
+		for _, f := range old.FloatingIPs {
+			if x.routerOf[f.ID] == id {
+				delete(x.routerOf, f.ID)
+			}
+		}
 	}
 	if r != nil {
 		t.add(r.Host, key)
+		put(x.hostRouters, r.Host, id)
 		for _, network := range networksOf(r) {
 			put(x.routersOn, network, id)
 		}
-		x.routers[id] = r
+		for _, f := range r.FloatingIPs {
+			x.routerOf[f.ID] = id
+		}
 	}
 }
 
@@ -141,16 +169,14 @@ func networksOf(r *desired.Router) []string {
 // that its rules newly name, and forget those that no rule of theirs names any more.
 func (x *index) setGroup(id string, g *desired.SecurityGroup, t touched) {
 	before, after := remoteGroups(x.groups[id]), remoteGroups(g)
+	if !replace(x.groups, id, g) {
+		return
+	}
 	for _, remote := range before {
 		drop(x.namedBy, remote, id)
 	}
 	for _, remote := range after {
 		put(x.namedBy, remote, id)
-	}
-	if g == nil {
-		delete(x.groups, id)
-	} else {
-		x.groups[id] = g
 	}
 	for host := range x.groupHosts[id] {
 		t.add(host, desired.Key{Kind: desired.KindSecurityGroup, ID: id})
@@ -172,8 +198,10 @@ func remoteGroups(g *desired.SecurityGroup) []string {
 		return nil
 	}
 	var out []string
+	seen := map[string]bool{}
 	for _, r := range g.Rules {
-		if r.RemoteGroup != "" && !slices.Contains(out, r.RemoteGroup) {
+		if r.RemoteGroup != "" && !seen[r.RemoteGroup] {
+			seen[r.RemoteGroup] = true
 			out = append(out, r.RemoteGroup)
 		}
 	}
@@ -186,27 +214,48 @@ func (x *index) touchMembers(host, remote string, t touched) {
 	}
 }
 
-// setPort puts or removes a port.
+// setPort puts or removes a port. The new one is counted before the old one is not any more, so that
+// a change of a host's only port of a network does not look like the network's coming and going.
 func (x *index) setPort(id string, p *desired.Port, t touched) {
 	old := x.ports[id]
-	if old != nil {
-		x.touchPort(old, t)
-		x.unlink(old, t)
-		delete(x.ports, id)
+	if !replace(x.ports, id, p) {
+		return
 	}
-	if p != nil {
-		x.ports[id] = p
+	x.touchPort(old, t)
+	x.touchMember(old, p, t)
+	if p == nil {
+		delete(x.remote, id)
+	} else {
+		x.remote[id] = remotePort(p)
 		x.link(p, t)
-		x.touchPort(p, t)
 	}
+	if old != nil {
+		x.unlink(old, p, t)
+	}
+	x.touchPort(p, t)
+	x.touchMember(p, old, t)
 }
 
-// touchPort tells those that know the port, as it is in the index, about it.
+// touchPort tells the hosts of a port's network, as they are in the index, of the port.
 func (x *index) touchPort(p *desired.Port, t touched) {
+	if p == nil {
+		return
+	}
 	for host := range x.networkHosts[p.NetworkID] {
 		t.add(host, desired.Key{Kind: desired.KindPort, ID: p.ID})
 	}
+}
+
+// touchMember tells those that know a port as a member of its groups, unless it is the same member in
+// its other life.
+func (x *index) touchMember(p, other *desired.Port, t touched) {
+	if p == nil {
+		return
+	}
 	for _, group := range p.SecurityGroups {
+		if other != nil && slices.Contains(other.SecurityGroups, group) && slices.Equal(memberAddresses(p), memberAddresses(other)) {
+			continue
+		}
 		for user := range x.namedBy[group] {
 			for host := range x.groupHosts[user] {
 				t.add(host, desired.MemberKey(group, p.ID))
@@ -217,17 +266,28 @@ func (x *index) touchPort(p *desired.Port, t touched) {
 
 func (x *index) link(p *desired.Port, t touched) {
 	put(x.portsOfNetwork, p.NetworkID, p.ID)
+	if p.DeviceOwner == ownerDHCP {
+		put(x.dhcpPorts, p.NetworkID, p.ID)
+	}
 	for _, group := range p.SecurityGroups {
 		put(x.portsOfGroup, group, p.ID)
 	}
 	x.count(p, 1, t)
 }
 
-func (x *index) unlink(p *desired.Port, t touched) {
+// unlink undoes link, but for what the port still is in its new life.
+func (x *index) unlink(p, now *desired.Port, t touched) {
 	x.count(p, -1, t)
-	drop(x.portsOfNetwork, p.NetworkID, p.ID)
+	if now == nil || now.NetworkID != p.NetworkID {
+		drop(x.portsOfNetwork, p.NetworkID, p.ID)
+	}
+	if now == nil || now.NetworkID != p.NetworkID || now.DeviceOwner != ownerDHCP {
+		drop(x.dhcpPorts, p.NetworkID, p.ID)
+	}
 	for _, group := range p.SecurityGroups {
-		drop(x.portsOfGroup, group, p.ID)
+		if now == nil || !slices.Contains(now.SecurityGroups, group) {
+			drop(x.portsOfGroup, group, p.ID)
+		}
 	}
 }
 
@@ -237,20 +297,19 @@ func (x *index) count(p *desired.Port, n int, t touched) {
 	if p.Host == "" {
 		return
 	}
-	if x.hostNetworks.add(p.Host, p.NetworkID, n) {
-		if n < 0 {
-			x.meet(p.Host, p.NetworkID, t) // the others, while the host still counts as one of them
-		}
-		x.networkHosts.add(p.NetworkID, p.Host, n)
-		if n > 0 {
-			x.meet(p.Host, p.NetworkID, t)
-		}
+	edge := x.hostNetworks.add(p.Host, p.NetworkID, n)
+	if edge && n < 0 {
+		x.meet(p.Host, p.NetworkID, t) // the others, while the host still counts as one of them
+	}
+	x.networkHosts.add(p.NetworkID, p.Host, n)
+	if edge && n > 0 {
+		x.meet(p.Host, p.NetworkID, t)
+	}
+	if edge {
 		t.add(p.Host, desired.Key{Kind: desired.KindNetwork, ID: p.NetworkID})
 		for port := range x.portsOfNetwork[p.NetworkID] {
 			t.add(p.Host, desired.Key{Kind: desired.KindPort, ID: port})
 		}
-	} else {
-		x.networkHosts.add(p.NetworkID, p.Host, n)
 	}
 	for _, group := range p.SecurityGroups {
 		edge := x.hostGroups.add(p.Host, group, n)
@@ -265,6 +324,9 @@ func (x *index) count(p *desired.Port, n int, t touched) {
 	}
 }
 
+// ownerDHCP is the owner of the ports that serve DHCP to a network.
+const ownerDHCP = "network:dhcp"
+
 // meet has the hosts of a network look at one another.
 func (x *index) meet(host, network string, t touched) {
 	for other := range x.networkHosts[network] {
@@ -272,114 +334,4 @@ func (x *index) meet(host, network string, t touched) {
 		t.add(host, desired.Key{Kind: desired.KindHost, ID: other})
 	}
 	t.add(host, desired.Key{Kind: desired.KindHost, ID: host})
-}
-
-// view is what a host should have under a key; nil is nothing.
-func (x *index) view(host string, key desired.Key) desired.Item {
-	switch key.Kind {
-	case desired.KindHost:
-		if h := x.hosts[key.ID]; h != nil && (key.ID == host || x.together(host, key.ID)) {
-			return h
-		}
-	case desired.KindNetwork:
-		if n := x.networks[key.ID]; n != nil && x.hostNetworks[host][key.ID] > 0 {
-			return n
-		}
-	case desired.KindPort:
-		p := x.ports[key.ID]
-		if p == nil || x.hostNetworks[host][p.NetworkID] == 0 {
-			return nil
-		}
-		if p.Host == host {
-			return p
-		}
-		return remotePort(p)
-	case desired.KindSecurityGroup:
-		if g := x.groups[key.ID]; g != nil && x.hostGroups[host][key.ID] > 0 {
-			return g
-		}
-	case desired.KindMember:
-		return x.memberView(host, key)
-	case desired.KindRouter:
-		if r := x.routers[key.ID]; r != nil && r.Host == host {
-			return r
-		}
-	}
-	return nil
-}
-
-// together says whether two hosts share a network.
-func (x *index) together(a, b string) bool {
-	for network := range x.hostNetworks[a] {
-		if x.networkHosts[network][b] > 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// remotePort is a port as other hosts of its network know it.
-func remotePort(p *desired.Port) *desired.Port {
-	q := *p
-	q.PortSecurity, q.SecurityGroups = false, nil
-	return &q
-}
-
-func (x *index) memberView(host string, key desired.Key) desired.Item {
-	group, id, ok := strings.Cut(key.ID, "/")
-	if !ok || !x.portsOfGroup[group][id] {
-		return nil
-	}
-	for user := range x.namedBy[group] {
-		if x.hostGroups[host][user] > 0 {
-			return member(group, x.ports[id])
-		}
-	}
-	return nil
-}
-
-func member(group string, p *desired.Port) desired.Item {
-	m := &desired.Member{GroupID: group, PortID: p.ID}
-	for _, f := range p.FixedIPs {
-		if prefix, err := f.IP.Prefix(f.IP.BitLen()); err == nil {
-			m.Addresses = append(m.Addresses, prefix)
-		}
-	}
-	for _, pair := range p.AddressPairs {
-		if !slices.Contains(m.Addresses, pair.IP) {
-			m.Addresses = append(m.Addresses, pair.IP)
-		}
-	}
-	return m
-}
-
-// keys lists what a host has.
-func (x *index) keys(host string) []desired.Key {
-	t := touched{}
-	t.add(host, desired.Key{Kind: desired.KindHost, ID: host})
-	for network := range x.hostNetworks[host] {
-		t.add(host, desired.Key{Kind: desired.KindNetwork, ID: network})
-		for port := range x.portsOfNetwork[network] {
-			t.add(host, desired.Key{Kind: desired.KindPort, ID: port})
-		}
-		for other := range x.networkHosts[network] {
-			t.add(host, desired.Key{Kind: desired.KindHost, ID: other})
-		}
-	}
-	for group := range x.hostGroups[host] {
-		t.add(host, desired.Key{Kind: desired.KindSecurityGroup, ID: group})
-		for _, remote := range remoteGroups(x.groups[group]) {
-			x.touchMembers(host, remote, t)
-		}
-	}
-	for id, r := range x.routers {
-		if r.Host == host {
-			t.add(host, desired.Key{Kind: desired.KindRouter, ID: id})
-		}
-	}
-	keys := make([]desired.Key, 0, len(t[host]))
-	for key := range t[host] {
-		keys = append(keys, key)
-	}
-	return keys
 }

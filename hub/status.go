@@ -1,133 +1,118 @@
 package hub
 
 import (
-	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"neutrino/desired"
 )
 
-// report notes what a host says and finds the statuses that follow.
-func (h *Hub) report(r desired.Reports) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if r.Epoch != h.epoch {
-		return // of another life of ours: the host will say it again
-	}
-	x := h.hosts[r.Host]
-	if x == nil {
-		return
-	}
-	if r.Full {
-		for thing, by := range h.reports {
-			for key := range by {
-				if strings.HasPrefix(key, r.Host+"/") {
-					delete(by, key)
-				}
-			}
-			if len(by) == 0 {
-				delete(h.reports, thing)
-			}
-		}
-		x.reported = true
-	}
-	judged := map[Thing]bool{}
-	for _, report := range r.Reports {
-		thing := Thing{report.Kind, report.ID}
-		key := r.Host + "/" + report.Layer
-		switch {
-		case report.Gone:
-			delete(h.reports[thing], key)
-			if len(h.reports[thing]) == 0 {
-				delete(h.reports, thing)
-			}
-		case h.reports[thing] == nil:
-			h.reports[thing] = map[string]desired.Report{key: report}
-		default:
-			h.reports[thing][key] = report
-		}
-		judged[thing] = true
-	}
-	if r.Full { // what the host no longer speaks of may have been up
-		for id, p := range h.index.ports {
-			if p.Host == r.Host {
-				judged[Thing{desired.KindPort, id}] = true
-			}
-		}
-	}
-	for thing := range judged {
-		h.judge(thing)
-	}
+// The statuses that follow from reports.
+const (
+	active = "ACTIVE"
+	down   = "DOWN"
+
+	waitingFor = "waiting for host "
+)
+
+// word is what a host says of a thing in a layer.
+type word struct {
+	host, layer string
+	heard       bool // the host has told all that it knows in the layer
+	said        bool // it has said this of the thing:
+	report      desired.Report
 }
 
-// judge compares a thing's status with what hosts report, and has a change written.
-func (h *Hub) judge(thing Thing) {
-	now, known := h.found(thing)
-	if !known {
-		return
-	}
-	have, there := h.statuses[thing]
-	if !there || have == now {
-		delete(h.pending, thing)
-		return
-	}
-	h.pending[thing] = now
-	select {
-	case h.flush <- struct{}{}:
-	default:
-	}
+// verdict is a status with the weight it has.
+type verdict struct {
+	Status
+	sure    bool // hosts have said so, or have told everything and not this
+	waiting bool // no host has said why it is not up
 }
 
-// found is the status that follows from the reports. It is not known while the host has not told
-// everything yet: then nothing changes, for traffic goes on.
-func (h *Hub) found(thing Thing) (Status, bool) {
+// verdict of one word alone.
+func (w word) verdict() verdict {
+	switch {
+	case !w.said:
+		return verdict{Status{down, fmt.Sprintf(waitingFor+"%s (%s)", w.host, w.layer)}, w.heard, true}
+	case w.report.Up:
+		return verdict{Status{Status: active}, true, false}
+	}
+	reason := w.report.Reason
+	if reason == "" {
+		reason = "not ready (" + w.layer + ")"
+	}
+	return verdict{Status{down, "host " + w.host + ": " + reason}, true, false}
+}
+
+// portStatus is ACTIVE when the bound host has wired the port and, where hosts serve DHCP to it, one of
+// them says that it does. Pure.
+func portStatus(bound word, dhcp []word) verdict {
+	v := bound.verdict()
+	if v.Status.Status != active || len(dhcp) == 0 {
+		return v
+	}
+	v = verdict{Status{Status: down}, true, true}
+	var reasons []string
+	for _, w := range dhcp {
+		served := w.verdict()
+		if served.Status.Status == active {
+			return served
+		}
+		v.sure = v.sure && served.sure
+		v.waiting = v.waiting && served.waiting
+		reasons = append(reasons, served.Reason)
+	}
+	slices.Sort(reasons)
+	v.Reason = strings.Join(reasons, "; ")
+	return v
+}
+
+// routerStatus is ACTIVE from the beginning, as the original's; the reason says what is missing. Pure.
+func routerStatus(scheduled word) verdict {
+	v := scheduled.verdict()
+	v.Status.Status = active
+	return v
+}
+
+// found is the status that follows from the reports; it is not known of what no host has.
+func (h *Hub) found(thing Thing) (v verdict, known bool) {
 	switch thing.Kind {
 	case desired.KindPort:
 		p := h.index.ports[thing.ID]
-		if p == nil || p.Host == "" || !h.heard(p.Host) {
-			return Status{}, false
+		if p == nil || p.Host == "" {
+			return v, false
 		}
-		return portStatus(p, h.dhcpHosts(p), h.reports[thing]), true
+		var dhcp []word
+		for _, name := range h.index.dhcpHosts(p) {
+			dhcp = append(dhcp, h.word(name, thing, desired.LayerDHCP))
+		}
+		return portStatus(h.word(p.Host, thing, desired.LayerL2), dhcp), true
 	case desired.KindRouter:
-		r := h.index.routers[thing.ID]
-		if r == nil || r.Host == "" || !h.heard(r.Host) {
-			return Status{}, false
+		if r := h.index.routers[thing.ID]; r != nil && r.Host != "" {
+			return routerStatus(h.word(r.Host, thing, desired.LayerL3)), true
 		}
-		// The original's routers are ACTIVE from the beginning; the reason says what is missing.
-		status := layer(h.reports[thing], r.Host, desired.LayerL3)
-		return Status{"ACTIVE", status.Reason}, true
 	case desired.KindFloatingIP:
-		for key, report := range h.reports[thing] {
-			host, _, _ := strings.Cut(key, "/")
-			if r := h.routerOf(thing.ID); r != nil && r.Host == host {
-				return one(report), true
-			}
+		if r := h.index.routers[h.index.routerOf[thing.ID]]; r != nil && r.Host != "" {
+			return h.word(r.Host, thing, desired.LayerL3).verdict(), true
 		}
 	}
-	return Status{}, false
+	return v, false
 }
 
-func (h *Hub) routerOf(floating string) *desired.Router {
-	for _, r := range h.index.routers {
-		if slices.ContainsFunc(r.FloatingIPs, func(f desired.FloatingIP) bool { return f.ID == floating }) {
-			return r
-		}
+func (h *Hub) word(name string, thing Thing, layer string) word {
+	w := word{host: name, layer: layer}
+	if x := h.hosts[name]; x != nil {
+		w.heard = x.complete[layer]
+		w.report, w.said = x.reports[claim{thing, layer}]
 	}
-	return nil
-}
-
-func (h *Hub) heard(host string) bool {
-	x := h.hosts[host]
-	return x != nil && x.reported
+	return w
 }
 
 // dhcpHosts are the hosts that serve DHCP to the port; none when its addresses need no DHCP.
-func (h *Hub) dhcpHosts(p *desired.Port) []string {
-	n := h.index.networks[p.NetworkID]
+func (x *index) dhcpHosts(p *desired.Port) []string {
+	n := x.networks[p.NetworkID]
 	if n == nil || strings.HasPrefix(p.DeviceOwner, "network:") {
 		return nil
 	}
@@ -138,95 +123,11 @@ func (h *Hub) dhcpHosts(p *desired.Port) []string {
 		return nil
 	}
 	var hosts []string
-	for id := range h.index.portsOfNetwork[p.NetworkID] {
-		if d := h.index.ports[id]; d.DeviceOwner == "network:dhcp" && d.Host != "" {
+	for id := range x.dhcpPorts[p.NetworkID] {
+		if d := x.ports[id]; d.Host != "" {
 			hosts = append(hosts, d.Host)
 		}
 	}
+	slices.Sort(hosts)
 	return hosts
-}
-
-// portStatus is ACTIVE when the bound host has wired the port and, where the port gets its address by
-// DHCP, a host that serves it says so. Reports are by "host/layer". Pure.
-func portStatus(p *desired.Port, dhcp []string, reports map[string]desired.Report) Status {
-	status := layer(reports, p.Host, desired.LayerL2)
-	if status.Status != "ACTIVE" || len(dhcp) == 0 {
-		return status
-	}
-	var reasons []string
-	for _, host := range dhcp {
-		served := layer(reports, host, desired.LayerDHCP)
-		if served.Status == "ACTIVE" {
-			return served
-		}
-		reasons = append(reasons, served.Reason)
-	}
-	slices.Sort(reasons)
-	return Status{"DOWN", strings.Join(reasons, "; ")}
-}
-
-func layer(reports map[string]desired.Report, host, name string) Status {
-	report, there := reports[host+"/"+name]
-	if !there {
-		return Status{"DOWN", fmt.Sprintf("waiting for host %s (%s)", host, name)}
-	}
-	s := one(report)
-	if s.Reason != "" {
-		s.Reason = "host " + host + ": " + s.Reason
-	}
-	return s
-}
-
-func one(r desired.Report) Status {
-	if r.Up {
-		return Status{Status: "ACTIVE"}
-	}
-	return Status{"DOWN", r.Reason}
-}
-
-// writeStatuses writes changed statuses in batches, and tries again what could not be written.
-func (h *Hub) writeStatuses(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-h.flush:
-		}
-		h.mu.Lock()
-		batch := h.pending
-		h.pending = map[Thing]Status{}
-		h.mu.Unlock()
-		changes := make([]StatusChange, 0, len(batch))
-		for thing, status := range batch {
-			changes = append(changes, StatusChange{thing, status})
-		}
-		if len(changes) == 0 {
-			continue
-		}
-		err := h.sink.SetStatus(ctx, changes)
-		h.mu.Lock()
-		if err == nil {
-			for thing, status := range batch {
-				if _, there := h.statuses[thing]; there {
-					h.statuses[thing] = status
-				}
-			}
-			h.mu.Unlock()
-			continue
-		}
-		later := h.pending
-		h.pending = batch
-		maps.Copy(h.pending, later)
-		h.mu.Unlock()
-		h.log.Error("statuses could not be written; trying again", "changes", len(changes), "error", err)
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(time.Second):
-		}
-		select {
-		case h.flush <- struct{}{}:
-		default:
-		}
-	}
 }
