@@ -97,6 +97,21 @@ func (c *Conn) flush(b []byte) error {
 	return err
 }
 
+// cause is what the reader found, when a request failed because the connection had ended: it knows
+// better why. It is not for the reader itself.
+func (c *Conn) cause(err error) error {
+	if !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	<-c.closed
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return c.err
+	}
+	return err
+}
+
 // frame appends a message with its header.
 func frame(b []byte, kind uint8, xid uint32, body []byte) []byte {
 	b = append(b, version, kind)
@@ -254,10 +269,10 @@ func (c *Conn) bundle(ctx context.Context, mods [][]byte) error {
 		return c.write(typeBundleControl, id, binary.BigEndian.AppendUint16(b, bundleFlags))
 	}
 	if err := control(bundleOpen); err != nil {
-		return fmt.Errorf("open a bundle: %w", err)
+		return fmt.Errorf("open a bundle: %w", c.cause(err))
 	}
 	if err := c.expect(ctx, id, typeBundleControl, nil); err != nil {
-		return fmt.Errorf("open a bundle: %w", err)
+		return fmt.Errorf("open a bundle: %w", c.cause(err))
 	}
 	index := make(map[uint32]int, len(mods))
 	var out []byte
@@ -274,7 +289,7 @@ func (c *Conn) bundle(ctx context.Context, mods [][]byte) error {
 			continue
 		}
 		if err := c.flush(out); err != nil {
-			return fmt.Errorf("fill a bundle: %w", err)
+			return fmt.Errorf("fill a bundle: %w", c.cause(err))
 		}
 		out = out[:0]
 	}
@@ -282,19 +297,19 @@ func (c *Conn) bundle(ctx context.Context, mods [][]byte) error {
 	// committed: so see first that all were taken.
 	barrier := c.next()
 	if err := c.write(typeBarrier, barrier, nil); err != nil {
-		return fmt.Errorf("check a bundle: %w", err)
+		return fmt.Errorf("check a bundle: %w", c.cause(err))
 	}
 	if err := c.expect(ctx, barrier, typeBarrierReply, index); err != nil {
 		if err := control(bundleDiscard); err != nil {
-			return fmt.Errorf("discard a bundle: %w", err)
+			return fmt.Errorf("discard a bundle: %w", c.cause(err))
 		}
 		if err := c.expect(ctx, id, typeBundleControl, nil); err != nil {
-			return fmt.Errorf("discard a bundle: %w", err)
+			return fmt.Errorf("discard a bundle: %w", c.cause(err))
 		}
 		return err
 	}
 	if err := control(bundleCommit); err != nil {
-		return fmt.Errorf("commit a bundle: %w", err)
+		return fmt.Errorf("commit a bundle: %w", c.cause(err))
 	}
 	return c.expect(ctx, id, typeBundleControl, index)
 }
@@ -352,7 +367,7 @@ func (c *Conn) Dump(ctx context.Context) ([]Entry, error) {
 	b = append(b, make([]byte, 4+8+8)...) // no cookie asked for
 	b = Match{}.append(b)
 	if err := c.write(typeMultipart, xid, b); err != nil {
-		return nil, fmt.Errorf("ask for the flows: %w", err)
+		return nil, fmt.Errorf("ask for the flows: %w", c.cause(err))
 	}
 	var entries []Entry
 	for {
