@@ -74,7 +74,7 @@ func (r *Resource[T]) list(c *Call, q Query, w io.Writer) error {
 	if l.limit > 0 {
 		tail += " LIMIT " + strconv.Itoa(l.limit)
 	}
-	attach, err := r.load(c, Page{SQL: "SELECT t.id FROM " + r.Table + " t" + tail, Args: cond.Args})
+	attach, err := r.load(c, Page{SQL: "SELECT t.id FROM " + r.Table + " t" + tail, Args: cond.Args, all: tail == ""})
 	if err != nil {
 		return err
 	}

@@ -90,10 +90,15 @@ type Loader[T any] func(c *Call, page Page) (attach func(t *T), err error)
 type Page struct {
 	SQL  string
 	Args []any
+
+	all bool // every object there is: nothing to join
 }
 
 // Join is "JOIN (the page) page ON page.id = column".
 func (p Page) Join(column string) string {
+	if p.all {
+		return " "
+	}
 	return " JOIN (" + p.SQL + ") page ON page.id = " + column + " "
 }
 

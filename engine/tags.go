@@ -50,9 +50,13 @@ func (r *Resource[T]) loadTags(c *Call, page Page) (func(t *T), error) {
 		}
 		tags[id] = append(tags[id], tag)
 		return nil
-	}, "SELECT g.resource_id, g.tag FROM tags g"+page.Join("g.resource_id")+"WHERE g.kind = ? ORDER BY g.tag",
+	}, "SELECT g.resource_id, g.tag FROM tags g"+page.Join("g.resource_id")+"WHERE g.kind = ?",
 		append(append([]any{}, page.Args...), r.Name)...)
-	return func(t *T) { r.Standard(t).Tags = tags[r.id(t)] }, err
+	return func(t *T) {
+		list := tags[r.id(t)]
+		slices.Sort(list)
+		r.Standard(t).Tags = list
+	}, err
 }
 
 func (r *Resource[T]) tagCond(values []string, self string, any, not bool) store.Cond {

@@ -3,6 +3,7 @@ package network
 import (
 	"database/sql"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"neutrino/address"
@@ -129,12 +130,18 @@ func (s *Service) declarePorts() {
 	}
 }
 
+// loadFixedIPs reads the addresses of a page of ports. Sorting the few that a port has costs less than
+// having the database sort them all.
 func loadFixedIPs(c *engine.Call, page engine.Page) (func(p *Port), error) {
-	ips := map[string][]FixedIP{}
+	type placed struct {
+		FixedIP
+		position int
+	}
+	ips := map[string][]placed{}
 	err := c.Tx.Each(func(rows *sql.Rows) error {
 		var port, text string
-		var f FixedIP
-		if err := rows.Scan(&port, &f.SubnetID, &text); err != nil {
+		var f placed
+		if err := rows.Scan(&port, &f.SubnetID, &text, &f.position); err != nil {
 			return err
 		}
 		ip, err := netip.ParseAddr(text)
@@ -144,8 +151,15 @@ func loadFixedIPs(c *engine.Call, page engine.Page) (func(p *Port), error) {
 		f.IP = ip
 		ips[port] = append(ips[port], f)
 		return nil
-	}, "SELECT a.port_id, a.subnet_id, a.ip_address FROM ip_allocations a"+page.Join("a.port_id")+"ORDER BY a.port_id, a.position", page.Args...)
-	return func(p *Port) { p.FixedIPs = ips[p.ID] }, err
+	}, "SELECT a.port_id, a.subnet_id, a.ip_address, a.position FROM ip_allocations a"+page.Join("a.port_id"), page.Args...)
+	return func(p *Port) {
+		list := ips[p.ID]
+		slices.SortFunc(list, func(a, b placed) int { return a.position - b.position })
+		p.FixedIPs = make([]FixedIP, len(list))
+		for i, f := range list {
+			p.FixedIPs[i] = f.FixedIP
+		}
+	}, err
 }
 
 func appendFixedIPs(b []byte, ips []FixedIP) []byte {

@@ -267,8 +267,11 @@ func (s *Service) extendPorts(net *network.Service) {
 			}
 			groups[port] = append(groups[port], group)
 			return nil
-		}, "SELECT m.port_id, m.security_group_id FROM port_security_groups m"+page.Join("m.port_id")+"ORDER BY m.port_id, m.security_group_id", page.Args...)
-		return func(p *network.Port) { p.SecurityGroups = groups[p.ID] }, err
+		}, "SELECT m.port_id, m.security_group_id FROM port_security_groups m"+page.Join("m.port_id"), page.Args...)
+		return func(p *network.Port) {
+			p.SecurityGroups = groups[p.ID]
+			slices.Sort(p.SecurityGroups)
+		}, err
 	})
 	net.PortRules = append(net.PortRules, network.PortRule{
 		Create: func(c *engine.Call, p *network.Port, n *network.Network, given resource.Given) error {
