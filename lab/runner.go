@@ -107,7 +107,7 @@ func (r *runner) command(req request, files []*os.File) *exec.Cmd {
 	return cmd
 }
 
-// run runs a command to its end. When the caller goes away it is interrupted, and killed a second later.
+// run runs a command to its end. When the caller goes away it is interrupted, and killed if that does not end it soon.
 func (r *runner) run(conn *net.UnixConn, req request, files []*os.File) (int, error) {
 	cmd := r.command(req, files)
 	if err := cmd.Start(); err != nil {
@@ -126,7 +126,7 @@ func (r *runner) run(conn *net.UnixConn, req request, files []*os.File) (int, er
 			}
 			select {
 			case <-ended:
-			case <-time.After(time.Second):
+			case <-time.After(5 * time.Second):
 			}
 		}
 	}()

@@ -4,9 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
+	"sync"
+
+	"neutrino/lab/probe"
 )
 
 // Probe runs the lab's own prober (`neutrino lab probe …`) on a node or inside of an instance.
@@ -22,6 +26,7 @@ type background struct {
 	ended     chan struct{} // closed when it ended; the rest may be read then
 	exit      int
 	err       error
+	said      bytes.Buffer // after the first line
 	complaint bytes.Buffer
 }
 
@@ -30,21 +35,54 @@ func (l *Lab) begin(where, line string, argv ...string) (*background, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	b := &background{stop: stop, ended: make(chan struct{})}
 	r, w := io.Pipe()
+	working := make(chan bool, 1)
+	var copied sync.WaitGroup
+	copied.Go(func() {
+		out := bufio.NewReader(r)
+		first, err := out.ReadString('\n')
+		working <- err == nil && first == line+"\n"
+		io.Copy(&b.said, out) // ends when w is closed
+	})
 	go func() {
 		b.exit, b.err = l.RunContext(ctx, Command{Where: where, Argv: argv, Out: w, Err: &b.complaint})
 		w.Close()
+		copied.Wait()
 		close(b.ended)
 	}()
-	out := bufio.NewScanner(r)
-	for out.Scan() {
-		if out.Text() == line {
-			go io.Copy(io.Discard, r) // what else it says is of no interest, and must not stop it
-			return b, nil
-		}
+	if <-working {
+		return b, nil
 	}
 	stop()
 	<-b.ended
-	return nil, fmt.Errorf("%s on %s ended before it was at work: %s %w", strings.Join(argv, " "), where, strings.TrimSpace(b.complaint.String()), b.err)
+	return nil, fmt.Errorf("%s on %s did not begin: %s %w", strings.Join(argv, " "), where, strings.TrimSpace(b.complaint.String()), b.err)
+}
+
+// Pinging is a ping that goes on while things happen.
+type Pinging struct{ b *background }
+
+// StartPing pings ten times a second from a node or an instance until Stop is called.
+func (l *Lab) StartPing(from, to string) (*Pinging, error) {
+	b, err := l.begin(from, "pinging", probeLine("ping", to)...)
+	if err != nil {
+		return nil, err
+	}
+	return &Pinging{b}, nil
+}
+
+// Stop ends the ping and tells what became of it. Where the instance has ended before, that is an error.
+func (p *Pinging) Stop() (probe.Tally, error) {
+	var t probe.Tally
+	select {
+	case <-p.b.ended:
+		return t, fmt.Errorf("the ping ended by itself: %s %w", strings.TrimSpace(p.b.complaint.String()), p.b.err)
+	default:
+	}
+	p.b.stop()
+	<-p.b.ended
+	if err := json.Unmarshal(p.b.said.Bytes(), &t); err != nil {
+		return t, fmt.Errorf("the ping's tally %q: %w", p.b.said.String(), err)
+	}
+	return t, nil
 }
 
 // Listen answers all who come to a port ("tcp" or "udp") of a node or an instance, until stop is called.

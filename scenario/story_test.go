@@ -1,7 +1,6 @@
 package scenario
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os/exec"
@@ -27,20 +26,17 @@ type story struct {
 	lab     *lab.Lab
 	mu      sync.Mutex
 	clients map[string]*client.Client
-	pings   map[string]*pinging // by instance
+	pings   map[string]*lab.Pinging // by instance
 }
 
 func newStory(env *testscript.Env) *story {
-	return &story{env: env, clients: map[string]*client.Client{}, pings: map[string]*pinging{}}
+	return &story{env: env, clients: map[string]*client.Client{}, pings: map[string]*lab.Pinging{}}
 }
 
 func of(ts *testscript.TestScript) *story { return ts.Value(storyKey{}).(*story) }
 
 // end takes the lab down, however the story went.
 func (s *story) end() {
-	for _, p := range s.pings {
-		p.stop()
-	}
 	if s.lab == nil {
 		return
 	}
@@ -111,57 +107,4 @@ func until(patience time.Duration, ask func() error) error {
 			return fmt.Errorf("not within %v: %w", patience, err)
 		}
 	}
-}
-
-// pinging is a ping that goes on while things happen.
-type pinging struct {
-	cancel context.CancelFunc
-	done   chan struct{}
-	out    bytes.Buffer
-	err    error
-}
-
-// begin pings ten times a second.
-func begin(l *lab.Lab, from, to string) *pinging {
-	ctx, cancel := context.WithCancel(context.Background())
-	p := &pinging{cancel: cancel, done: make(chan struct{})}
-	go func() {
-		defer close(p.done)
-		_, p.err = l.RunContext(ctx, lab.Command{Where: from, Out: &p.out, Err: &p.out,
-			Argv: []string{"ping", "-n", "-D", "-i0.1", "-W1", to}})
-	}()
-	return p
-}
-
-func (p *pinging) stop() {
-	p.cancel()
-	<-p.done
-}
-
-// lost counts the echo requests that were answered and those that were not, by the sequence numbers
-// of the answers and the time since the last one: silence until the end is loss too.
-func lost(output string, end time.Time) (answered, lost int) {
-	last, lastTime := 0, 0.0
-	for line := range strings.Lines(output) {
-		_, rest, ok := strings.Cut(line, "icmp_seq=")
-		if !ok || !strings.Contains(line, "bytes from") {
-			continue
-		}
-		var seq int
-		var at float64
-		if _, err := fmt.Sscanf(rest, "%d", &seq); err != nil || seq <= last {
-			continue
-		}
-		if _, err := fmt.Sscanf(line, "[%f]", &at); err == nil {
-			lastTime = at
-		}
-		answered++
-		lost += seq - last - 1
-		last = seq
-	}
-	silence := float64(end.UnixMilli())/1000 - lastTime
-	if answered > 0 && silence > 0.3 { // one that is under way is not lost yet
-		lost += int(silence / 0.1)
-	}
-	return answered, lost
 }

@@ -71,7 +71,9 @@ var words = map[string]word{
 	"pinging": func(ts *testscript.TestScript, neg bool, args []string) {
 		plain(ts, neg, args, 2)
 		s := of(ts)
-		s.pings[args[0]] = begin(s.cloud(ts), args[0], args[1])
+		p, err := s.cloud(ts).StartPing(args[0], args[1])
+		ts.Check(err)
+		s.pings[args[0]] = p
 	},
 	"lost": losses,
 	// inside WHERE COMMAND… runs a command in an instance or on a node, again until it succeeds; with
@@ -286,15 +288,11 @@ func losses(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s is not pinging", args[0])
 	}
 	delete(s.pings, args[0])
-	p.stop()
-	if p.err != nil && !errors.Is(p.err, context.Canceled) {
-		ts.Fatalf("the ping ended by itself: %v", p.err)
-	}
-	answered, lost := lost(p.out.String(), time.Now())
-	fmt.Fprintf(ts.Stdout(), "%d answered, %d lost\n", answered, lost)
-	if answered == 0 || lost > most {
-		ts.Logf("%s", p.out.String())
-		ts.Fatalf("%d pings were answered and %d lost, at most %d may be", answered, lost, most)
+	tally, err := p.Stop()
+	ts.Check(err)
+	write(ts, tally)
+	if tally.Answered == 0 || len(tally.Lost) > most {
+		ts.Fatalf("of %d pings %d were answered; at most %d may be lost: %v", tally.Sent, tally.Answered, most, tally.Lost)
 	}
 }
 

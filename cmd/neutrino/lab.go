@@ -475,6 +475,11 @@ func probeCommand() *cobra.Command {
 		return probe.Get(cmd.Context(), cmd.OutOrStdout(), args[0], wait)
 	}}
 	get.Flags().DurationVar(&wait, "wait", 5*time.Second, "how long")
-	cmd.AddCommand(send, watch, listen, connect, get)
+	var every time.Duration
+	ping := &cobra.Command{Use: "ping ADDRESS", Short: "Ping until interrupted, then tell what was lost (JSON)", Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
+		return probe.Ping(cmd.Context(), cmd.OutOrStdout(), args[0], every)
+	}}
+	ping.Flags().DurationVar(&every, "every", 100*time.Millisecond, "how often")
+	cmd.AddCommand(send, watch, listen, connect, get, ping)
 	return cmd
 }
