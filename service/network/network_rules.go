@@ -3,6 +3,7 @@ package network
 import (
 	"database/sql"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -340,6 +341,9 @@ func (s *Service) networkOf(c *engine.Call, id string) (*Network, error) {
 	})
 }
 
+// maxPreload is how many networks one statement names.
+const maxPreload = 5000
+
 // preload reads the networks of a page of ports or subnets at once, for the policy rules that ask
 // who owns them. Administrators' rules don't.
 func preload[T any](s *Service, table string) engine.Loader[T] {
@@ -348,7 +352,15 @@ func preload[T any](s *Service, table string) engine.Loader[T] {
 		if c.Admin() {
 			return nothing, nil
 		}
-		networks, err := s.Networks.Find(c.Elevated(), store.Where("t.id IN (SELECT x.network_id FROM "+table+" x"+page.Join("x.id")+")", page.Args...))
+		ids, err := engine.TextSet(c, "SELECT DISTINCT x.network_id FROM "+table+" x"+page.Join("x.id"), page.Args...)
+		if err != nil {
+			return nil, err
+		}
+		cond := store.Cond{} // more than a statement has room for: read them all
+		if len(ids) <= maxPreload {
+			cond = store.In("t.id", slices.Sorted(maps.Keys(ids)))
+		}
+		networks, err := s.Networks.Find(c.Elevated(), cond)
 		for _, n := range networks {
 			engine.Remember(c, networkKey{n.ID, true}, n)
 		}
