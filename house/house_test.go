@@ -81,15 +81,15 @@ func rule(pkg string) (allowed []string, known bool) {
 	return allowed, known
 }
 
-// TestSubjects holds every package to say what it is for.
+// TestSubjects holds every package that is more than tests to say what it is for.
 func TestSubjects(t *testing.T) {
-	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}{{"\t"}}{{.Doc}}`, "neutrino/...").CombinedOutput()
+	out, err := exec.Command("go", "list", "-f", `{{if .GoFiles}}{{.ImportPath}}{{"\t"}}{{.Doc}}{{end}}`, "neutrino/...").CombinedOutput()
 	if err != nil {
 		t.Fatalf("go list: %v\n%s", err, out)
 	}
 	for _, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {
 		pkg, doc, _ := strings.Cut(line, "\t")
-		if doc == "" && pkg != module+"house" {
+		if doc == "" && line != "" {
 			t.Errorf("%s has no package comment", pkg)
 		}
 	}
