@@ -39,6 +39,13 @@ type sorting struct {
 	desc   bool
 }
 
+// What a query may ask for at most. A name's values become the arguments of one IN; those of a filter
+// that is more than a comparison become an expression each, and databases bound how large it may grow.
+const (
+	maxValues       = 5000
+	maxAlternatives = 500
+)
+
 // flushSize is how much of an answer is collected before it goes out.
 const flushSize = 32 << 10
 
@@ -70,11 +77,11 @@ func (r *Resource[T]) list(c *Call, q Query, w io.Writer) error {
 		cond = store.And(cond, after)
 		order = orderBy(l)
 	}
-	tail := cond.Clause() + order
+	tail, args := cond.Clause()+order, cond.Args
 	if l.limit > 0 {
-		tail += " LIMIT " + strconv.Itoa(l.limit)
+		tail, args = tail+" LIMIT ?", append(slices.Clone(args), l.limit)
 	}
-	attach, err := r.load(c, Page{SQL: "SELECT t.id FROM " + r.Table + " t" + tail, Args: cond.Args, all: tail == ""})
+	attach, err := r.load(c, Page{SQL: "SELECT t.id FROM " + r.Table + " t" + tail, Args: args, all: tail == ""})
 	if err != nil {
 		return err
 	}
@@ -121,7 +128,7 @@ func (r *Resource[T]) list(c *Call, q Query, w io.Writer) error {
 			b = append(b[:0], b[len(b)-1])
 		}
 		return nil
-	}, "SELECT "+r.sql.list+" FROM "+r.Table+" t"+tail, cond.Args...)
+	}, "SELECT "+r.sql.list+" FROM "+r.Table+" t"+tail, args...)
 	if err != nil {
 		return err
 	}
@@ -144,9 +151,12 @@ func (r *Resource[T]) list(c *Call, q Query, w io.Writer) error {
 
 // parse makes sense of a query.
 func (r *Resource[T]) parse(c *Call, values url.Values) (*listing, error) {
-	l := &listing{fields: values["fields"]}
+	l := &listing{fields: fieldsOf(values)}
 	var unknown []string
 	conds := []store.Cond{r.scope(c)}
+	if one, other := values["project_id"], values["tenant_id"]; len(one) > 0 && len(other) > 0 && !slices.Equal(one, other) {
+		return nil, fault.Invalid("'project_id' and 'tenant_id' do not match")
+	}
 	for _, key := range slices.Sorted(keys(values)) {
 		texts := values[key]
 		switch key {
@@ -168,11 +178,21 @@ func (r *Resource[T]) parse(c *Call, values url.Values) (*listing, error) {
 		}
 		var cond store.Cond
 		var err error
-		if f := r.Filters[key]; f != nil {
-			cond, err = f(c, texts, "t")
-		} else if a := r.byName[key]; a != nil && a.IsFilter() {
-			cond, err = a.Condition(texts, "t")
-		} else {
+		f, a := r.Filters[key], r.byName[key]
+		switch {
+		case f != nil:
+			if err = checkCount(key, alternatives(texts), maxAlternatives); err == nil {
+				cond, err = f(c, texts, "t")
+			}
+		case a != nil && a.IsFilter():
+			most := maxValues
+			if a.HasWhere() {
+				most = maxAlternatives
+			}
+			if err = checkCount(key, len(texts), most); err == nil {
+				cond, err = a.Condition(texts, "t")
+			}
+		default:
 			unknown = append(unknown, key)
 			continue
 		}
@@ -187,6 +207,27 @@ func (r *Resource[T]) parse(c *Call, values url.Values) (*listing, error) {
 	l.cond = store.And(conds...)
 	l.reverse = l.reverse && l.paged
 	return l, r.parseSorts(l, values["sort_key"], values["sort_dir"])
+}
+
+// alternatives counts values that may be lists with commas.
+func alternatives(texts []string) int {
+	n := len(texts)
+	for _, text := range texts {
+		n += strings.Count(text, ",")
+	}
+	return n
+}
+
+func checkCount(key string, n, most int) error {
+	if n > most {
+		return fault.Invalid("Invalid input for %s. Reason: %d values are more than the %d that a filter may have.", key, n, most)
+	}
+	return nil
+}
+
+// fieldsOf lists the attributes that a query asks for; none means all. Empty names say nothing.
+func fieldsOf(values url.Values) []string {
+	return slices.DeleteFunc(slices.Clone(values["fields"]), func(name string) bool { return name == "" })
 }
 
 func (r *Resource[T]) parseSorts(l *listing, sortKeys, dirs []string) error {
@@ -211,6 +252,9 @@ func (r *Resource[T]) parseSorts(l *listing, sortKeys, dirs []string) error {
 			default:
 				return fault.Invalid("['%s'] is invalid value for sort_dirs, valid value is 'asc' and 'desc'", dirs[i])
 			}
+		}
+		if slices.ContainsFunc(l.sorts, func(have sorting) bool { return have.column == s.column }) {
+			continue // the first of two decides
 		}
 		byID = byID || s.column == "id"
 		l.sorts = append(l.sorts, s)
@@ -259,12 +303,13 @@ func orderBy(l *listing) string {
 	return b.String()
 }
 
-// afterMarker is the condition for rows that come after the marker in the listing's order.
+// afterMarker is the condition for rows that come after the marker in the listing's order. A marker
+// that the caller may not see is not found.
 func (r *Resource[T]) afterMarker(c *Call, l *listing) (store.Cond, error) {
 	if l.marker == "" {
 		return store.Cond{}, nil
 	}
-	t, err := r.Row(c, l.marker)
+	t, err := r.GetVisible(c, l.marker)
 	if err != nil {
 		return store.Cond{}, err
 	}
@@ -338,7 +383,7 @@ func (r *Resource[T]) Show(ctx context.Context, caller *policy.Credentials, id s
 		if err != nil {
 			return err
 		}
-		b = r.envelope(c, t, q.Values["fields"])
+		b = r.envelope(c, t, fieldsOf(q.Values))
 		return nil
 	})
 	return b, err

@@ -95,6 +95,9 @@ func (a *Attribute[T]) IsHidden() bool { return a.hidden }
 // IsFilter says whether lists can be filtered by the attribute.
 func (a *Attribute[T]) IsFilter() bool { return a.filter }
 
+// HasWhere says whether the attribute's filter was replaced.
+func (a *Attribute[T]) HasWhere() bool { return a.where != nil }
+
 // IsSort says whether lists can be sorted by the attribute.
 func (a *Attribute[T]) IsSort() bool { return a.sort && a.Column != "" }
 
