@@ -29,8 +29,12 @@ type pool struct {
 	stmts map[string]*sql.Stmt
 }
 
-// maxStatements bounds a pool's prepared statements; texts with many placeholders are not kept.
-const maxStatements = 2000
+// maxStatements bounds a pool's prepared statements. Texts with many placeholders are not kept, for
+// each number of values has a text of its own and few come again.
+const (
+	maxStatements   = 2000
+	maxPlaceholders = 64
+)
 
 // Open opens the SQLite database at path, creating it when it is not there.
 //
@@ -236,7 +240,7 @@ func (tx *Tx) statement(query string) (*sql.Stmt, error) {
 		if err != nil {
 			return nil, fmt.Errorf("prepare %s: %w", brief(query), err)
 		}
-		if room {
+		if room && strings.Count(query, "?") <= maxPlaceholders {
 			go p.keep(query)
 		}
 		return prepared, nil
