@@ -6,6 +6,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -32,7 +33,8 @@ type Options struct {
 // door is the handler.
 type door struct {
 	Options
-	collections map[string]engine.Collection // by path name, hyphens and underscores alike
+	collections map[string]engine.Collection // by last word of the path, with underscores for hyphens
+	prefixes    map[string]bool              // first words of paths such as qos/policies
 	extensions  []extension
 	metrics     *metrics
 }
@@ -43,9 +45,17 @@ func New(o Options) (http.Handler, error) {
 	if o.MaxBody == 0 {
 		o.MaxBody = 10 << 20
 	}
-	d := &door{Options: o, collections: map[string]engine.Collection{}, metrics: newMetrics()}
+	d := &door{Options: o, collections: map[string]engine.Collection{}, prefixes: map[string]bool{}, metrics: newMetrics()}
 	for _, col := range o.Collections {
-		d.collections[col.Describe().Plural] = col
+		path := col.Describe().Collection
+		if prefix, rest, found := strings.Cut(path, "/"); found {
+			d.prefixes[prefix], path = true, rest
+		}
+		name := strings.ReplaceAll(path, "-", "_")
+		if d.collections[name] != nil {
+			return nil, fmt.Errorf("two resources have the path %q", path)
+		}
+		d.collections[name] = col
 	}
 	var err error
 	if d.extensions, err = knownExtensions(o.Extensions); err != nil {
@@ -87,6 +97,9 @@ func (d *door) route(r *request) error {
 		return r.resources()
 	}
 	words := strings.Split(strings.TrimSuffix(rest, "/"), "/")
+	if d.prefixes[words[0]] && len(words) > 1 {
+		words = words[1:]
+	}
 	r.collection = strings.ReplaceAll(words[0], "-", "_")
 	switch r.collection {
 	case "extensions":
@@ -139,7 +152,9 @@ func (r *request) authenticate() error {
 	}
 	if service := r.Header.Get("X-Service-Token"); service != "" {
 		if other, err := r.door.Authenticator.Authenticate(ctx, service); err == nil {
-			caller.ServiceRoles = other.Roles
+			own := *caller // the authenticator may keep what it gave
+			own.ServiceRoles = other.Roles
+			caller = &own
 		} else if errors.Is(err, identity.ErrUnavailable) {
 			return err
 		}
@@ -148,12 +163,20 @@ func (r *request) authenticate() error {
 	return nil
 }
 
-// caller is who asks; nil before authentication.
+// project is the caller's; "" before authentication.
 func (r *request) project() string {
 	if r.caller == nil {
 		return ""
 	}
 	return r.caller.ProjectID
+}
+
+// user is the caller's id; "" before authentication.
+func (r *request) user() string {
+	if r.caller == nil {
+		return ""
+	}
+	return r.caller.UserID
 }
 
 var _ policy.Target = projectTarget("")

@@ -105,6 +105,9 @@ func (r *request) appendLimits(c *engine.Call, b []byte, project, show string) (
 
 // projectQuota serves /quotas/{project}.
 func (r *request) projectQuota(project string) error {
+	if _, err := resource.StringValue("project_id", project, 255); err != nil {
+		return err
+	}
 	switch r.Method {
 	case http.MethodGet:
 		return r.showQuota(project, "")

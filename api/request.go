@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"time"
 
@@ -45,11 +46,13 @@ func newRequest(d *door, w http.ResponseWriter, req *http.Request) *request {
 
 // finish logs and counts the call, also one that panicked.
 func (r *request) finish() {
-	if cause := recover(); cause != nil {
+	cause := recover()
+	if cause != nil && cause != http.ErrAbortHandler {
 		r.door.Log.Error("panic while serving", "request_id", r.id, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
-		if r.status == 0 {
-			r.fail(errors.New("panic"))
-		}
+	}
+	if cause != nil && r.status == 0 {
+		r.fail(errors.New("panic"))
+		cause = nil
 	}
 	took := time.Since(r.began)
 	r.door.metrics.count(r, took)
@@ -58,7 +61,10 @@ func (r *request) finish() {
 		level = slog.LevelDebug
 	}
 	r.door.Log.Log(r.Context(), level, "request", "method", r.Method, "path", r.URL.Path, "status", r.status,
-		"ms", float64(took.Microseconds())/1000, "project", r.project(), "request_id", r.id)
+		"ms", float64(took.Microseconds())/1000, "project", r.project(), "user", r.user(), "request_id", r.id)
+	if cause != nil {
+		panic(http.ErrAbortHandler) // half an answer must not look like a whole one
+	}
 }
 
 // fail answers with an error.
@@ -201,8 +207,14 @@ func (r *request) base() string {
 	return scheme + "://" + host
 }
 
-func (r *request) query() engine.Query {
-	return engine.Query{Values: r.URL.Query(), URL: r.base() + r.URL.Path}
+// query reads the query string. One that can't be read whole is refused: a filter that is dropped would
+// show more than was asked for.
+func (r *request) query() (engine.Query, error) {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return engine.Query{}, fault.Invalid("The query string could not be read: %s", err)
+	}
+	return engine.Query{Values: values, URL: r.base() + r.URL.Path}, nil
 }
 
 // stream is a list's way out: nothing goes out before the first part is full or the list is

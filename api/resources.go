@@ -11,7 +11,11 @@ import (
 func (r *request) whole(col engine.Collection) error {
 	switch r.Method {
 	case http.MethodGet:
-		return col.List(r.Context(), r.caller, r.query(), stream{r})
+		q, err := r.query()
+		if err != nil {
+			return err
+		}
+		return col.List(r.Context(), r.caller, q, stream{r})
 	case http.MethodPost:
 		body, err := r.body()
 		if err != nil {
@@ -27,7 +31,11 @@ func (r *request) whole(col engine.Collection) error {
 func (r *request) one(col engine.Collection, id string) error {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
-		b, err := col.Show(r.Context(), r.caller, id, r.query())
+		q, err := r.query()
+		if err != nil {
+			return err
+		}
+		b, err := col.Show(r.Context(), r.caller, id, q)
 		return r.json(http.StatusOK, b, err)
 	case http.MethodPut:
 		body, err := r.body()

@@ -16,7 +16,7 @@ import (
 type Resource[T any] struct {
 	Name       string // wire name of one, e.g. "security_group": envelope, policy rules, journal, quota
 	Plural     string // wire name of many, e.g. "security_groups"
-	Collection string // path below /v2.0; "" is Plural with hyphens
+	Collection string // path below /v2.0, e.g. "qos/policies"; "" is Plural with hyphens
 	Extension  string // alias of the extension that brings the resource; "" is the core
 	Table      string // SQL table; "" is Plural
 
