@@ -87,6 +87,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	group.Go(func() { a.tell(ctx) })
 	group.Go(func() { f.keep(ctx) })
+	group.Go(func() { f.fallBack(ctx) })
 	f.run(ctx)
 	group.Wait()
 	return ctx.Err()

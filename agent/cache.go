@@ -110,7 +110,11 @@ func decodeCache(r io.Reader, host string) (known, error) {
 	return known{}, errors.Join(errors.New("it is cut short"), lines.Err())
 }
 
-// restore begins with the kept state.
+// patience is how long an agent that starts waits for a server before it acts on the kept state. The
+// kept state may be a second old: acting on it at once could unwire what came since.
+const patience = 3 * time.Second
+
+// restore reads the kept state, so that a server can go on from it.
 func (f *follower) restore() {
 	have, err := f.cache.read()
 	switch {
@@ -122,12 +126,29 @@ func (f *follower) restore() {
 	}
 	f.have = have
 	f.agent.metrics.items.Set(float64(len(have.items)))
+	f.held = true
 	f.agent.log.Info("kept state read", "items", len(have.items), "revision", have.revision)
-	f.agent.deliver(have.items)
+}
+
+// fallBack acts on the kept state when no server has answered in time.
+func (f *follower) fallBack(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-time.After(patience):
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.held {
+		return
+	}
+	f.held = false
+	f.agent.log.Warn("no server answers; going by the kept state", "revision", f.have.revision)
+	f.agent.deliver(maps.Clone(f.have.items))
 }
 
 // keepEvery is how often the state is written at most.
-const keepEvery = 5 * time.Second
+const keepEvery = time.Second
 
 // keep writes the state soon after it has changed, and once more at the end.
 func (f *follower) keep(ctx context.Context) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -33,6 +34,7 @@ type follower struct {
 
 	mu   sync.Mutex
 	have known
+	held bool          // have is the kept state, and the managers have not got it
 	news chan struct{} // the state is another than the kept one
 }
 
@@ -207,6 +209,10 @@ func (f *follower) synced(b batch) error {
 	}
 	f.have.epoch, f.have.revision = b.epoch, b.revision
 	f.agent.metrics.items.Set(float64(len(f.have.items)))
+	if f.held {
+		f.held = false
+		changes = maps.Clone(f.have.items)
+	}
 	f.agent.deliver(changes)
 	select {
 	case f.news <- struct{}{}:

@@ -32,6 +32,7 @@ var rooms = map[string][]string{
 	"service/facts": {"desired", "engine", "service/", "store"},
 
 	"hub":        {"address", "desired"},
+	"hub/":       {"address", "desired", "hub"},
 	"migrations": {},
 	"server":     {"address", "api", "desired", "driver/", "engine", "fault", "hub", "identity", "migrations", "policy", "resource", "service/", "store"},
 
