@@ -82,6 +82,9 @@ func change(t *rapid.T, x *index, touch touched) {
 			MAC: address.MAC{2, 0, 0, 0, 0, byte(rapid.IntRange(1, 3).Draw(t, "mac"))}, PortSecurity: true,
 			FixedIPs: []desired.FixedIP{{IP: netip.AddrFrom4([4]byte{10, 0, 0, byte(rapid.IntRange(1, 5).Draw(t, "fixed"))})}},
 		}
+		if rapid.Bool().Draw(t, "paired") {
+			port.AddressPairs = []desired.AddressPair{{IP: netip.MustParsePrefix("10.1.0.0/16")}}
+		}
 		for _, g := range []string{"g1", "g2", "g3"} {
 			if rapid.Bool().Draw(t, g) {
 				port.SecurityGroups = append(port.SecurityGroups, g)
@@ -99,6 +102,10 @@ func change(t *rapid.T, x *index, touch touched) {
 	}
 }
 
+func difference(want, have follower) string {
+	return cmp.Diff(want, have, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}), cmpopts.EquateEmpty())
+}
+
 // TestToldIsTrue holds, over random histories, what hosts have after having been told of each change
 // against what they would get from nothing: the end does not depend on the way.
 func TestToldIsTrue(t *testing.T) {
@@ -111,10 +118,19 @@ func TestToldIsTrue(t *testing.T) {
 		for range rapid.IntRange(1, 40).Draw(t, "changes") {
 			touch := touched{}
 			change(t, x, touch)
+			for h := range touch {
+				if h != "" && told[h] == nil {
+					t.Fatalf("%q is told, but is no host", h)
+				}
+			}
 			for _, h := range hostNames {
 				told[h].tell(x, h, touch[h])
-				if diff := cmp.Diff(fresh(x, h), told[h], cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}), cmpopts.EquateEmpty()); diff != "" {
+				want := truth(x, h)
+				if diff := difference(want, told[h]); diff != "" {
 					t.Fatalf("%s: what it was told differs from the truth:\n%s", h, diff)
+				}
+				if diff := difference(want, fresh(x, h)); diff != "" {
+					t.Fatalf("%s: what it gets from nothing differs from the truth:\n%s", h, diff)
 				}
 			}
 		}
@@ -139,6 +155,66 @@ func TestCostOfAMember(t *testing.T) {
 	}
 	if few, many := cost(100), cost(3000); few != many {
 		t.Errorf("a new port costs %d items among 100 ports, %d among 3000", few, many)
+	}
+}
+
+// TestCostOfSmallChanges counts the items that hosts are told of one change in a big network.
+func TestCostOfSmallChanges(t *testing.T) {
+	const hosts, perHost = 20, 50
+	build := func() *index {
+		x := newIndex()
+		x.setNetwork("n", &desired.Network{ID: "n"}, touched{})
+		x.setGroup("g", &desired.SecurityGroup{ID: "g", Rules: []desired.Rule{{RemoteGroup: "g"}}}, touched{})
+		for h := range hosts {
+			for i := range perHost {
+				id := fmt.Sprintf("p%d-%d", h, i)
+				x.setPort(id, &desired.Port{ID: id, NetworkID: "n", Host: fmt.Sprint("h", h), SecurityGroups: []string{"g"}}, touched{})
+			}
+		}
+		x.setPort("sole", &desired.Port{ID: "sole", NetworkID: "n", Host: "far"}, touched{})
+		return x
+	}
+	for _, c := range []struct {
+		name string
+		do   func(*index, touched)
+		want int
+	}{
+		{"nothing changes", func(x *index, t touched) { p := *x.ports["p1-1"]; x.setPort(p.ID, &p, t) }, 0},
+		{"a port gets a revision", func(x *index, t touched) { p := *x.ports["p1-1"]; p.Revision = 9; x.setPort(p.ID, &p, t) }, hosts + 1},
+		{"the only port of a host gets a revision", func(x *index, t touched) { p := *x.ports["sole"]; p.Revision = 9; x.setPort(p.ID, &p, t) }, hosts + 1},
+		{"a port gets an address", func(x *index, t touched) {
+			p := *x.ports["p1-1"]
+			p.AddressPairs = []desired.AddressPair{{IP: netip.MustParsePrefix("10.1.0.0/16")}}
+			x.setPort(p.ID, &p, t)
+		}, hosts + 1 + hosts}, // the port to all, the member to those with the group
+		{"a port goes", func(x *index, t touched) { x.setPort("p1-1", nil, t) }, hosts + 1 + hosts},
+		{"an unbound port comes", func(x *index, t touched) { x.setPort("new", &desired.Port{ID: "new", NetworkID: "n"}, t) }, hosts + 1},
+		{"a port of a network that no host has comes", func(x *index, t touched) { x.setPort("new", &desired.Port{ID: "new", NetworkID: "other"}, t) }, 0},
+		{"a rule without a remote group comes", func(x *index, t touched) {
+			x.setGroup("g", &desired.SecurityGroup{ID: "g", Rules: []desired.Rule{{RemoteGroup: "g"}, {ID: "2"}}}, t)
+		}, hosts},
+		{"a group that no host has comes", func(x *index, t touched) {
+			x.setGroup("h", &desired.SecurityGroup{ID: "h", Rules: []desired.Rule{{RemoteGroup: "g"}}}, t)
+		}, 0},
+		{"a router moves", func(x *index, t touched) {
+			x.setRouter("r", &desired.Router{ID: "r", Host: "h1"}, touched{})
+			x.setRouter("r", &desired.Router{ID: "r", Host: "h2"}, t)
+		}, 2},
+		{"a network gets an MTU", func(x *index, t touched) { x.setNetwork("n", &desired.Network{ID: "n", MTU: 1400}, t) }, hosts + 1},
+		{"the last port of a host goes", func(x *index, t touched) { x.setPort("sole", nil, t) },
+			hosts + (1 + hosts*perHost + 1) + (hosts + hosts + 1)}, // the port to all; network and ports off the host; the hosts part
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			x, touch := build(), touched{}
+			c.do(x, touch)
+			n := 0
+			for _, keys := range touch {
+				n += len(keys)
+			}
+			if n != c.want {
+				t.Errorf("%d items, want %d", n, c.want)
+			}
+		})
 	}
 }
 
