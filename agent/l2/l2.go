@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"neutrino/agent"
 	"neutrino/agent/firewall"
@@ -38,6 +39,9 @@ const (
 
 	networkKey = "net_uuid" // other_config of a port: the network whose local VLAN its tag is
 )
+
+// bridgeTimeout is how long the switch may take to make our bridges.
+const bridgeTimeout = 5 * time.Second
 
 // tunnelTypes are the network types that run in tunnels, with the port of br-tun that they use.
 var tunnelTypes = map[string]string{"vxlan": "vxlan-sys", "geneve": "geneve-sys", "gre": "gre-sys"}
@@ -121,7 +125,7 @@ func (f facts) replugged(o facts) []string {
 
 // Apply implements agent.Manager.
 func (m *Manager) Apply(ctx context.Context, state *desired.State, change agent.Change) ([]desired.Report, error) {
-	if !m.ready || change.Full || m.lost() {
+	if !m.ready || change.Full || m.lost() || m.lacksTunnel(state) {
 		if err := m.prepare(ctx, state); err != nil {
 			return nil, err
 		}
@@ -222,6 +226,13 @@ func (m *Manager) prepare(ctx context.Context, state *desired.State) error {
 		}
 		m.keep(bridge)
 	}
+	ctx, cancel := context.WithTimeout(ctx, bridgeTimeout)
+	defer cancel()
+	for name := range m.bridges { // a bridge takes flows from when its own port has a number
+		if _, err := m.switchd.WaitPort(ctx, name, name); err != nil {
+			return fmt.Errorf("bridge %s is not ready: %w", name, err)
+		}
+	}
 	m.ready = true
 	return nil
 }
@@ -244,6 +255,19 @@ func (m *Manager) forget(bridge string) {
 		delete(m.bridges, bridge)
 		delete(m.plans, bridge)
 	}
+}
+
+// lacksTunnel says whether a network has come of a type that has no tunnel port yet.
+func (m *Manager) lacksTunnel(state *desired.State) bool {
+	if !m.options.TunnelIP.Is4() {
+		return false
+	}
+	for _, port := range m.tunnels(state) {
+		if _, there := m.facts.patch[port]; !there {
+			return true
+		}
+	}
+	return false
 }
 
 func (m *Manager) keep(bridge string) {
@@ -367,6 +391,9 @@ func (m *Manager) reports(state *desired.State, touched map[string]bool, refused
 		}
 		m.told[id] = true
 		why := m.why(state, p)
+		if why == "" {
+			why = m.noWay(state.Networks[p.NetworkID])
+		}
 		if err := refused["port/"+id]; err != nil && why == "" {
 			why = err.Error()
 		}
@@ -411,6 +438,25 @@ func (m *Manager) why(state *desired.State, p *desired.Port) string {
 		_, missing := groupsOf(state, p)
 		if len(missing) > 0 {
 			return "security group " + strings.Join(missing, ", ") + " is not known to the host yet"
+		}
+	}
+	return ""
+}
+
+// noWay says what keeps a network from leaving the host; "" when nothing does. Its ports are wired all
+// the same, and reach each other.
+func (m *Manager) noWay(n *desired.Network) string {
+	bridge := m.options.Mappings[n.Physical]
+	switch {
+	case tunnelTypes[n.Type] != "":
+		for _, port := range []string{patchTun, patchInt, tunnelTypes[n.Type]} {
+			if m.facts.patch[port] == 0 {
+				return "port " + port + " to the tunnels has no OpenFlow port yet"
+			}
+		}
+	case n.Type == "flat" || n.Type == "vlan":
+		if m.facts.patch["int-"+bridge] == 0 || m.facts.phys[bridge] == 0 {
+			return "the ports between br-int and " + bridge + " have no OpenFlow port yet"
 		}
 	}
 	return ""

@@ -69,7 +69,6 @@ func TestRestarts(t *testing.T) {
 
 func TestSwitchRestart(t *testing.T) {
 	b := newBench(t)
-	stop := b.stopSwitch
 	b.external()
 	hello := arp(1, macA, macA, ip4(1), broadcast, ip4(2))
 	b.apply(vxlan("net", 100), port("a", "net", 1, "g"), port("b", "net", 2, "g"), group("g"))
@@ -83,7 +82,7 @@ func TestSwitchRestart(t *testing.T) {
 			drained = true
 		}
 	}
-	stop()
+	b.stopSwitch()
 	b.startSwitch()
 	select {
 	case <-b.manager.Wake():
@@ -92,6 +91,89 @@ func TestSwitchRestart(t *testing.T) {
 	}
 	b.settled()
 	b.reaches("after a restart of the switch", "a", hello, "b")
+}
+
+func TestDatabaseRestart(t *testing.T) {
+	b := newBench(t)
+	b.external()
+	hello := arp(1, macA, macA, ip4(1), broadcast, ip4(2))
+	b.apply(vxlan("net", 100), port("a", "net", 1, "g"), group("g"))
+	b.plug("a")
+	b.settled()
+	b.stopDatabase()
+	b.reaches("without the database nothing new is known, and nothing is lost", "a", hello)
+	b.startDatabase()
+	b.state.Put(port("b", "net", 2, "g"))
+	b.plug("b")
+	b.until("the manager to find the database again", func() bool {
+		_, err := b.manager.Apply(t.Context(), b.state, fullChange)
+		return err == nil && b.manager.why(b.state, b.state.Ports["b"]) == ""
+	})
+	b.applyChange(fullChange)
+	b.reaches("to a port that came after it", "a", hello, "b")
+}
+
+func TestMissingBridge(t *testing.T) {
+	b := newBench(t) // and no br-ex
+	flat := &desired.Network{ID: "flat", Type: "flat", Physical: "physnet1", AdminStateUp: true}
+	b.apply(vxlan("net", 100), flat, port("a", "net", 1, "g"), port("b", "net", 2, "g"), port("f", "flat", 3, "g"), group("g"))
+	for _, id := range []string{"a", "b", "f"} {
+		b.plug(id)
+	}
+	reports := b.applyChange(fullChange)
+	b.until("the ports", func() bool { reports = b.applyChange(fullChange); return reports["a"].Up && reports["b"].Up })
+	if want := `bridge br-ex of physical network "physnet1" is not there`; reports["f"].Up || reports["f"].Reason != want {
+		t.Errorf("reported %+v, want reason %q", reports["f"], want)
+	}
+	b.reaches("other networks", "a", arp(1, macA, macA, ip4(1), broadcast, ip4(2)), "b")
+	b.external()
+	b.until("the port of the physical network", func() bool { return b.applyChange(fullChange)["f"].Up })
+	b.reaches("the physical network", "f", arp(1, macC, macC, ip4(3), broadcast, ip4(9)), "eth2")
+}
+
+func TestAdministrativelyDown(t *testing.T) {
+	b := newBench(t)
+	b.external()
+	hello := arp(1, macA, macA, ip4(1), broadcast, ip4(2))
+	b.apply(vxlan("net", 100), port("a", "net", 1, "g"), port("b", "net", 2, "g"), group("g"))
+	b.plug("a")
+	b.plug("b")
+	b.settled()
+	b.reaches("up", "a", hello, "b")
+	down := port("b", "net", 2, "g")
+	down.AdminStateUp = false
+	if r := b.apply(down)["b"]; r.Up || r.Reason != "the port is administratively down" {
+		t.Errorf("reported %+v", r)
+	}
+	b.reaches("to a port that is down", "a", hello)
+	b.reaches("from a port that is down", "b", arp(1, macB, macB, ip4(2), broadcast, ip4(1)))
+	b.apply(port("b", "net", 2, "g"))
+	b.reaches("up again", "a", hello, "b")
+	off := vxlan("net", 100)
+	off.AdminStateUp = false
+	b.apply(off)
+	b.reaches("in a network that is down", "a", hello)
+}
+
+func TestTunnelPortComesWithItsNetwork(t *testing.T) {
+	b := newBench(t)
+	b.external()
+	b.apply(vxlan("net", 100), port("a", "net", 1, "g"), group("g"))
+	b.plug("a")
+	b.plug("v")
+	b.settled()
+	n := vxlan("late", 7)
+	n.Type = "geneve"
+	r := b.apply(n, port("v", "late", 2, "g"))["v"]
+	b.until("the port of the new network", func() bool {
+		if again, told := b.apply()["v"]; told {
+			r = again
+		}
+		return r.Up
+	})
+	if ports := b.vsctl("list-ports", brTun); !strings.Contains(ports, "geneve-sys") {
+		t.Errorf("ports of %s: %s", brTun, ports)
+	}
 }
 
 func TestTunnelBridge(t *testing.T) {

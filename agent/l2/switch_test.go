@@ -34,7 +34,7 @@ type bench struct {
 	state   *desired.State
 	seen    map[string]int // tap → bytes of its capture that have been looked at
 
-	stopSwitch func() // kills ovs-vswitchd
+	stopSwitch, stopDatabase func() // kill ovs-vswitchd and ovsdb-server
 }
 
 const (
@@ -58,8 +58,7 @@ func newBench(t *testing.T) *bench {
 	b := &bench{t: t, dir: dir, state: desired.NewState(), seen: map[string]int{}}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	b.run("ovsdb-tool", "create", b.path("conf.db"), "/usr/share/openvswitch/vswitch.ovsschema")
-	b.daemon("ovsdb-server", b.path("conf.db"), "--remote=punix:"+b.path("db.sock"), "--unixctl="+b.path("db.ctl"))
-	b.wait(b.path("db.sock"))
+	b.startDatabase()
 	b.run("ovs-vsctl", "--db=unix:"+b.path("db.sock"), "--no-wait", "init")
 	b.startSwitch()
 	b.manager = b.newManager()
@@ -72,6 +71,13 @@ func (b *bench) newManager() *Manager {
 		Host: hostA, TunnelIP: netip.MustParseAddr("172.29.0.1"), Datapath: "dummy", RunDir: b.dir,
 		Mappings: map[string]string{"physnet1": "br-ex"},
 	}, quiet)
+}
+
+// startDatabase starts ovsdb-server.
+func (b *bench) startDatabase() {
+	_ = os.Remove(b.path("db.sock")) // of one that was killed
+	b.stopDatabase = b.daemon("ovsdb-server", b.path("conf.db"), "--remote=punix:"+b.path("db.sock"), "--unixctl="+b.path("db.ctl"))
+	b.wait(b.path("db.sock"))
 }
 
 // startSwitch starts ovs-vswitchd.
@@ -120,7 +126,9 @@ func (b *bench) until(what string, ok func() bool) {
 
 func (b *bench) run(name string, args ...string) string {
 	b.t.Helper()
-	cmd := exec.Command(name, args...)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = append(os.Environ(), "OVS_RUNDIR="+b.dir, "OVS_LOGDIR="+b.dir)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -183,6 +191,11 @@ func (b *bench) applyChange(change agent.Change) map[string]desired.Report {
 	reports, err := b.manager.Apply(ctx, b.state, change)
 	if err != nil {
 		b.t.Fatal(err)
+	}
+	// What the datapath remembers of earlier frames must be held against the flows of now before the
+	// next frame. (This waits for ever while the switch has no database.)
+	if change.Full || len(change.Keys) > 0 || len(reports) > 0 {
+		b.run("ovs-appctl", "-t", b.path("vs.ctl"), "revalidator/wait")
 	}
 	out := map[string]desired.Report{}
 	for _, r := range reports {
