@@ -1,0 +1,206 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"neutrino/desired"
+)
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// says is a server that says what it is told to and then waits or hangs up.
+func says(t *testing.T, text string, hold bool) string {
+	t.Helper()
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.WriteString(w, text); err != nil {
+			return
+		}
+		_ = http.NewResponseController(w).Flush()
+		if hold {
+			<-r.Context().Done()
+		}
+	}))
+	t.Cleanup(web.Close)
+	return web.URL
+}
+
+const (
+	hello    = `{"type":"hello","version":1,"epoch":"e"}` + "\n"
+	snapshot = `{"type":"snapshot"}` + "\n"
+	network  = `{"type":"put","kind":"network","item":{"id":"n1"}}` + "\n"
+	synced   = `{"type":"synced","revision":5}` + "\n"
+)
+
+func TestStreamsThatMakeNoSense(t *testing.T) {
+	for _, c := range []struct {
+		name, text, want string
+		synced           bool
+	}{
+		{"noise", "noise\n", "makes no sense", false},
+		{"no hello", snapshot + synced, "wrong place", false},
+		{"two hellos", hello + hello, "wrong place", false},
+		{"goes on from what is not there", hello + network + synced, "does not have", false},
+		{"from the far future", `{"type":"hello","version":9,"epoch":"e"}` + "\n", "update the agent", false},
+		{"a bad item after a good state", hello + snapshot + network + synced + `{"type":"put","kind":"port","item":{}}` + "\n", "without an id", true},
+		{"hangs up", hello + snapshot + network, "unexpected EOF", false},
+		{"a line without an end", hello + strings.Repeat("x", maxLine+1), "token too long", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := New(Options{Host: "h1"}, quiet())
+			defer a.client.CloseIdleConnections()
+			f := newFollower(a)
+			got, err := f.follow(t.Context(), says(t, c.text, false))
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("the error is %v, not one with %q", err, c.want)
+			}
+			if got != c.synced || (f.have.revision == 5) != c.synced {
+				t.Errorf("synced is %t, the revision %d", got, f.have.revision)
+			}
+		})
+	}
+}
+
+func TestNewerServersItemsArePassedOver(t *testing.T) {
+	a := New(Options{Host: "h1"}, quiet())
+	defer a.client.CloseIdleConnections()
+	f := newFollower(a)
+	got, _ := f.follow(t.Context(), says(t, hello+snapshot+`{"type":"put","kind":"balancer","item":{}}`+"\n"+`{"type":"advice"}`+"\n"+network+synced, false))
+	if !got || len(f.have.items) != 1 {
+		t.Errorf("synced %t with %v", got, f.have.items)
+	}
+}
+
+func TestSilentServerIsLeft(t *testing.T) {
+	a := New(Options{Host: "h1"}, quiet())
+	defer a.client.CloseIdleConnections()
+	f := newFollower(a)
+	f.silence = 50 * time.Millisecond
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if got, err := f.follow(ctx, says(t, hello+snapshot+synced, true)); !got || !errors.Is(err, errSilent) {
+		t.Errorf("synced %t, %v", got, err)
+	}
+}
+
+func TestRefusalIsSaid(t *testing.T) {
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "wrong agent secret", http.StatusUnauthorized)
+	}))
+	defer web.Close()
+	a := New(Options{Host: "h1"}, quiet())
+	defer a.client.CloseIdleConnections()
+	if _, err := newFollower(a).follow(t.Context(), web.URL); err == nil || !strings.Contains(err.Error(), "wrong agent secret") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+// What is the same after a snapshot wakes nobody.
+func TestSnapshotHandsOnDifferencesOnly(t *testing.T) {
+	a := New(Options{Host: "h1"}, quiet(), nil)
+	f := newFollower(a)
+	put := func(epoch string, items ...desired.Item) map[desired.Key]struct{} {
+		b := batch{epoch: epoch, snapshot: true, items: map[desired.Key]desired.Item{}}
+		for _, item := range items {
+			b.items[item.Key()] = item
+		}
+		if err := f.synced(b); err != nil {
+			t.Fatal(err)
+		}
+		keys := map[desired.Key]struct{}{}
+		a.boxes[0].take(desired.NewState(), keys)
+		return keys
+	}
+	if n := len(put("a", &desired.Network{ID: "n1"}, &desired.Network{ID: "n2"})); n != 2 {
+		t.Errorf("the first snapshot hands on %d items", n)
+	}
+	<-a.boxes[0].wake
+	if n := len(put("b", &desired.Network{ID: "n1"}, &desired.Network{ID: "n2"})); n != 0 || len(a.boxes[0].wake) != 0 {
+		t.Errorf("the same snapshot hands on %d items, and wakes %d times", n, len(a.boxes[0].wake))
+	}
+	if n := len(put("c", &desired.Network{ID: "n1", MTU: 1400}, &desired.Network{ID: "n3"})); n != 3 {
+		t.Errorf("a change, a new one and a lost one are %d items", n)
+	}
+}
+
+func TestReportsAreToldCompletelyByLayer(t *testing.T) {
+	r := newReports()
+	said := desired.Report{Kind: desired.KindPort, ID: "p1", Layer: "l2", Up: true}
+	r.put("l2", []desired.Report{said})
+	if server, _, _ := r.take(); server != "" {
+		t.Fatal("there is no server yet")
+	}
+	r.greet("s", "e1")
+	_, out, heartbeat := r.take()
+	if !heartbeat || out.Epoch != "e1" || len(out.Complete) != 1 || out.Complete[0] != "l2" || len(out.Reports) != 1 {
+		t.Errorf("the first reports are %+v", out)
+	}
+	r.put("l2", []desired.Report{said})
+	if _, out, _ := r.take(); len(out.Reports)+len(out.Complete) != 0 {
+		t.Errorf("the same is said again: %+v", out)
+	}
+	r.put("l3", nil) // nothing is there, and that must be told
+	if _, out, _ := r.take(); len(out.Reports) != 0 || len(out.Complete) != 1 || out.Complete[0] != "l3" {
+		t.Errorf("l3 says %+v", out)
+	}
+	gone := said
+	gone.Gone = true
+	r.put("l2", []desired.Report{gone, gone})
+	if _, out, _ := r.take(); len(out.Reports) != 1 || !out.Reports[0].Gone {
+		t.Errorf("what is gone is %+v", out)
+	}
+	r.put("l2", []desired.Report{gone})
+	if _, out, _ := r.take(); len(out.Reports) != 0 {
+		t.Errorf("what was gone is said again: %+v", out)
+	}
+	r.put("l2", []desired.Report{said})
+	r.lost()
+	if _, out, heartbeat := r.take(); !heartbeat || len(out.Complete) != 2 || len(out.Reports) != 1 {
+		t.Errorf("after a loss: %+v", out)
+	}
+}
+
+// Whatever is in the file, the agent begins with a complete state or with none.
+func FuzzCache(f *testing.F) {
+	good := `{"host":"h1"}` + "\n" + hello + snapshot + network + synced
+	f.Add([]byte(good))
+	f.Add([]byte(good[:len(good)-9]))
+	f.Add([]byte(`{"host":"h1"}` + "\n" + hello + network + synced))
+	f.Add([]byte(`{"host":"h1"}` + "\n" + hello + snapshot + `{"type":"delete","key":{"kind":"port","id":"p"}}` + "\n" + synced))
+	f.Add([]byte("\x00"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		have, err := decodeCache(bytes.NewReader(b), "h1")
+		if err != nil {
+			return
+		}
+		if !bytes.Contains(b, []byte("synced")) && !bytes.Contains(b, []byte(`\u`)) {
+			t.Fatalf("%q is taken for complete", b)
+		}
+		for key, item := range have.items {
+			if item == nil || item.Key() != key {
+				t.Fatalf("%s is %+v", key, item)
+			}
+		}
+		c := cache{file: filepath.Join(t.TempDir(), "kept"), host: "h1", log: quiet()}
+		if err := c.write(have); err != nil {
+			t.Fatal(err)
+		}
+		again, err := c.read()
+		if err != nil || len(again.items) != len(have.items) || again.epoch != have.epoch || again.revision != have.revision {
+			t.Fatalf("%q comes back as %+v (%v)", b, again, err)
+		}
+		if _, err := os.Stat(c.file + ".new"); err == nil {
+			t.Fatal("the temporary file is left")
+		}
+	})
+}
