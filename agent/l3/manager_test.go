@@ -1,14 +1,17 @@
 package l3
 
 import (
+	"net"
 	"net/netip"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
+	"neutrino/address"
 	"neutrino/agent"
 	"neutrino/dataplane/netns"
+	"neutrino/dataplane/nft"
 	"neutrino/desired"
 )
 
@@ -58,18 +61,7 @@ func TestFloatingIPMoves(t *testing.T) {
 	w.server("a1", "10.0.1.11")
 	w.server("b1", "10.0.2.11")
 	old := w.dial("out", floatIP)
-	echo := func() bool {
-		if err := old.SetDeadline(time.Now().Add(2 * time.Second)); err != nil {
-			t.Fatal(err)
-		}
-		_, err := old.Write([]byte("x"))
-		if err != nil {
-			return false
-		}
-		b := make([]byte, 64)
-		n, err := old.Read(b)
-		return err == nil && n > 0
-	}
+	echo := func() bool { return w.echoes(old) }
 	for range 2 { // greeting and echo may come in two pieces
 		if !echo() {
 			t.Fatal("the connection does not work to begin with")
@@ -105,6 +97,71 @@ func TestFloatingIPMoves(t *testing.T) {
 	if out := w.must("ip", "-n", space, "addr"); strings.Contains(out, floatIP) {
 		t.Errorf("the address stayed:\n%s", out)
 	}
+}
+
+// echoes says whether the server at the other end of a connection still answers.
+func (w *world) echoes(c net.Conn) bool {
+	w.t.Helper()
+	if err := c.SetDeadline(time.Now().Add(2 * time.Second)); err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := c.Write([]byte("x")); err != nil {
+		return false
+	}
+	b := make([]byte, 64)
+	n, err := c.Read(b)
+	return err == nil && n > 0
+}
+
+// An agent that ended between new rules and the forgetting of old flows is made good by the next.
+func TestFlowsOfTheAgentBefore(t *testing.T) {
+	w := newWorld(t)
+	w.guests()
+	w.put(standard())
+	w.server("a1", "10.0.1.11")
+	w.server("b1", "10.0.2.11")
+	w.server("out", "203.0.113.1")
+	in, out := w.dial("out", floatIP), w.dial("b1", "203.0.113.1")
+	for range 2 {
+		if !w.echoes(in) || !w.echoes(out) {
+			t.Fatal("the connections do not work to begin with")
+		}
+	}
+	w.manager.Close()
+	w.manager = w.start()
+	r := standard()
+	r.FloatingIPs[0].Fixed = netip.MustParseAddr("10.0.2.11")
+	w.state.Put(r)
+	if err := nft.Replace(t.Context(), space, table, mustPlan(t, r).rules); err != nil {
+		t.Fatal(err)
+	}
+	w.apply(true)
+	for range 3 { // what was under way may still come
+		if !w.echoes(in) {
+			break
+		}
+	}
+	if w.echoes(in) {
+		t.Error("the connection by the floating IP that moved goes on")
+	}
+	if !w.echoes(out) {
+		t.Error("a connection that is as before has ended")
+	}
+}
+
+// Neighbours learn a router's new MAC though nobody asks them to.
+func TestNewMAC(t *testing.T) {
+	w := newWorld(t)
+	w.guests()
+	w.put(standard())
+	w.mustReach("out", gatewayIP)
+	r := standard()
+	r.Gateway.MAC = address.MustParseMAC("fa:16:3e:00:ff:02")
+	w.put(r)
+	w.until("the new MAC", func() bool {
+		return strings.Contains(w.must("ip", "-n", "out", "neigh", "show", gatewayIP), "fa:16:3e:00:ff:02")
+	})
+	w.mustReach("a1", "203.0.113.1") // the routes are back
 }
 
 func TestRoutes(t *testing.T) {

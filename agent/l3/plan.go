@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"neutrino/agent/plug"
@@ -34,6 +35,10 @@ type plan struct {
 	routes    []link.Route
 	rules     string
 	floating  map[netip.Addr]netip.Addr // floating → fixed, of those that work
+	sources   map[netip.Addr]netip.Addr // fixed → the floating one that its own connections have
+	outer     netip.Addr                // the router's own IPv4 address outside; zero: none
+	snat      bool                      // who has no floating IP is seen outside as outer
+	inside    []netip.Prefix            // what is reached by interfaces, also through extra routes
 	forward   bool
 
 	problems []string          // of the router, that don't keep the rest from working
@@ -62,18 +67,18 @@ func (d device) announced() []netip.Addr {
 func planOf(r *desired.Router) (*plan, error) {
 	p := &plan{namespace: prefix + r.ID, forward: r.AdminStateUp, floating: map[netip.Addr]netip.Addr{}, refused: map[string]string{}}
 	for _, i := range r.Interfaces {
-		p.devices = append(p.devices, p.inside(r, i))
+		p.devices = append(p.devices, p.inner(r, i))
+		for _, a := range i.Addresses {
+			p.inside = append(p.inside, a.Masked())
+		}
 	}
-	p.mapFloating(r)
 	if g := r.Gateway; g != nil {
-		d := p.device("qg-", g.RouterPort)
-		for _, a := range sortedAddrs(p.floating) {
-			host := netip.PrefixFrom(a, a.BitLen())
-			if !slices.ContainsFunc(d.addresses, func(have netip.Prefix) bool { return have.Addr() == a }) {
-				d.addresses = append(d.addresses, host)
+		p.devices = append(p.devices, p.device("qg-", g.RouterPort))
+		for _, a := range g.Addresses {
+			if a.Addr().Is4() && !p.outer.IsValid() {
+				p.outer, p.snat = a.Addr(), g.EnableSNAT
 			}
 		}
-		p.devices = append(p.devices, d)
 	}
 	for _, d := range p.devices {
 		if err := d.Check(); err != nil {
@@ -81,12 +86,25 @@ func planOf(r *desired.Router) (*plan, error) {
 		}
 	}
 	p.route(r)
-	p.rules = rulesOf(r, p.floating)
+	p.mapFloating(r)
+	if r.Gateway != nil {
+		p.devices[len(p.devices)-1].hold(sortedAddrs(p.floating))
+	}
+	p.rules = rulesOf(r, p)
 	return p, nil
 }
 
-// inside plans an interface to a network of the project's.
-func (p *plan) inside(r *desired.Router, port desired.RouterPort) device {
+// hold adds single addresses to those of a device.
+func (d *device) hold(addrs []netip.Addr) {
+	for _, a := range addrs {
+		if !slices.ContainsFunc(d.addresses, func(have netip.Prefix) bool { return have.Addr() == a }) {
+			d.addresses = append(d.addresses, netip.PrefixFrom(a, a.BitLen()))
+		}
+	}
+}
+
+// inner plans an interface to a network of the project's.
+func (p *plan) inner(r *desired.Router, port desired.RouterPort) device {
 	d := p.device("qr-", port)
 	d.addresses = append(d.addresses, netip.PrefixFrom(metadata6, 64))
 	if r.AdminStateUp {
@@ -110,12 +128,20 @@ func (p *plan) mapFloating(r *desired.Router) {
 			p.refused[f.ID] = "the router has no gateway"
 		case !f.Floating.Is4() || !f.Fixed.Is4():
 			p.refused[f.ID] = fmt.Sprintf("%s can't be mapped on %s: only IPv4 is translated", f.Floating, f.Fixed)
+		case !p.leadsInside(f.Fixed):
+			p.refused[f.ID] = fmt.Sprintf("no interface of the router leads to %s", f.Fixed)
 		case p.floating[f.Floating].IsValid():
 			p.refused[f.ID] = fmt.Sprintf("%s is mapped on %s already", f.Floating, p.floating[f.Floating])
 		default:
 			p.floating[f.Floating] = f.Fixed
 		}
 	}
+	p.sources = inverted(p.floating, r.FloatingIPs)
+}
+
+// leadsInside says whether an address is reached by an interface.
+func (p *plan) leadsInside(a netip.Addr) bool {
+	return slices.ContainsFunc(p.inside, func(n netip.Prefix) bool { return n.Contains(a) })
 }
 
 // route plans the default routes and the extra ones. An extra route to everywhere goes before the
@@ -127,6 +153,13 @@ func (p *plan) route(r *desired.Router) {
 		if !e.Destination.IsValid() || !found || e.Destination.Addr().Is4() != e.NextHop.Is4() {
 			p.problems = append(p.problems, fmt.Sprintf("the route to %s has its next hop %s on no interface", e.Destination, e.NextHop))
 			continue
+		}
+		if p.connected(e.Destination.Masked()) { // it would stand in the way of the device's own route
+			p.problems = append(p.problems, fmt.Sprintf("the route to %s is to a network that the router is on", e.Destination))
+			continue
+		}
+		if strings.HasPrefix(name, "qr-") {
+			p.inside = append(p.inside, e.Destination.Masked())
 		}
 		everywhere[e.NextHop.Is4()] = everywhere[e.NextHop.Is4()] || e.Destination.Bits() == 0
 		p.routes = append(p.routes, link.Route{Destination: e.Destination.Masked(), NextHop: e.NextHop, Device: name})
@@ -146,6 +179,13 @@ func (p *plan) route(r *desired.Router) {
 		qg := plug.Device{Prefix: "qg-", PortID: r.Gateway.PortID}
 		p.routes = append(p.routes, link.Route{Destination: all, NextHop: hop, Device: qg.Name(), OnLink: !near})
 	}
+}
+
+// connected says whether a device of the router is on a network.
+func (p *plan) connected(network netip.Prefix) bool {
+	return slices.ContainsFunc(p.devices, func(d device) bool {
+		return slices.ContainsFunc(d.addresses, func(a netip.Prefix) bool { return a.Masked() == network })
+	})
 }
 
 // reach finds the device by which a next hop is a neighbour: the one with the longest prefix.
@@ -211,6 +251,7 @@ func sysctls(forward bool) map[string]string {
 		"net/ipv6/conf/default/accept_dad":       "0", // the server hands out addresses once
 		"net/ipv6/conf/default/dad_transmits":    "0",
 		"net/ipv6/conf/default/accept_redirects": "0",
+		"net/ipv6/conf/default/addr_gen_mode":    "0", // link-local addresses are made from MACs
 	}
 }
 

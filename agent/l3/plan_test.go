@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"neutrino/dataplane/link"
 	"neutrino/desired"
 )
 
@@ -60,18 +61,21 @@ func TestFloating(t *testing.T) {
 		{ID: "3", Floating: a("203.0.113.51"), Fixed: a("10.0.1.11")},
 		{ID: "4", Floating: a("2001:db8::5"), Fixed: a("10.0.1.11")},
 		{ID: "5", Floating: a("203.0.113.52")},
+		{ID: "6", Floating: a("203.0.113.53"), Fixed: a("10.7.0.1")},
+		{ID: "7", Floating: a("203.0.113.54"), Fixed: a("10.8.0.1")},
 	}
+	r.Routes = []desired.Route{{Destination: netip.MustParsePrefix("10.8.0.0/16"), NextHop: a("10.0.2.9")}}
 	p := mustPlan(t, r)
-	for id, refused := range map[string]bool{"1": false, "2": true, "3": false, "4": true, "5": true} {
+	for id, refused := range map[string]bool{"1": false, "2": true, "3": false, "4": true, "5": true, "6": true, "7": false} {
 		if (p.refused[id] != "") != refused {
 			t.Errorf("%s: %q", id, p.refused[id])
 		}
 	}
-	if !strings.Contains(p.rules, "10.0.1.11 : 203.0.113.50 }") {
+	if !strings.Contains(p.rules, "elements = { 10.0.1.11 : 203.0.113.50, 10.8.0.1 : 203.0.113.54 }") {
 		t.Errorf("the first floating IP is not the one of own connections:\n%s", p.rules)
 	}
 	r.Gateway = nil
-	if p := mustPlan(t, r); len(p.refused) != 5 || len(p.floating) != 0 {
+	if p := mustPlan(t, r); len(p.refused) != 7 || len(p.floating) != 0 {
 		t.Errorf("without a gateway: %v", p.refused)
 	}
 }
@@ -87,6 +91,66 @@ func TestPlannedRoutes(t *testing.T) {
 		r.Routes[0].NextHop = netip.MustParseAddr(hop)
 		if p := mustPlan(t, r); len(p.problems) != 1 {
 			t.Errorf("next hop %s: %v", hop, p.problems)
+		}
+	}
+}
+
+// An extra route does not take the place of a network's own.
+func TestConnectedNetworks(t *testing.T) {
+	for _, dst := range []string{"10.0.1.0/24", "10.0.2.0/24", "203.0.113.0/24", "2001:db8:1::/64"} {
+		r := standard()
+		hop := netip.MustParseAddr("10.0.2.9")
+		d := netip.MustParsePrefix(dst)
+		if d.Addr().Is6() {
+			hop = netip.MustParseAddr("2001:db8:2::9")
+		}
+		r.Routes = []desired.Route{{Destination: d, NextHop: hop}}
+		if p := mustPlan(t, r); len(p.problems) != 1 || len(p.routes) != 2 {
+			t.Errorf("%s: %v %v", dst, p.problems, p.routes)
+		}
+	}
+}
+
+func TestStaleFlows(t *testing.T) {
+	const out, a1, a2, b1, router = "203.0.113.1", "10.0.1.11", "10.0.1.12", "10.0.2.11", gatewayIP
+	noSNAT := func(r *desired.Router) { r.Gateway.EnableSNAT = false }
+	none := func(r *desired.Router) { r.FloatingIPs = nil }
+	moved := func(r *desired.Router) { r.FloatingIPs[0].Fixed = netip.MustParseAddr(b1) }
+	same := func(*desired.Router) {}
+	for _, c := range []struct {
+		name                                   string
+		source, target, seenSource, seenTarget string
+		change                                 func(*desired.Router)
+		stale                                  bool
+	}{
+		{"in by a floating IP", out, floatIP, out, a1, same, false},
+		{"in by one that moved", out, floatIP, out, a1, moved, true},
+		{"in by one that went", out, floatIP, out, a1, none, true},
+		{"to one that came", a2, floatIP, router, floatIP, same, true},
+		{"out by a floating IP", a1, out, floatIP, out, same, false},
+		{"out by one that moved", a1, out, floatIP, out, moved, true},
+		{"out by one that went", a1, out, floatIP, out, none, true},
+		{"out as the router", a2, out, router, out, same, false},
+		{"out as the router before the floating IP came", a1, out, router, out, same, false},
+		{"out as the router that was", a2, out, "203.0.113.11", out, same, true},
+		{"out as the router when SNAT went", a2, out, router, out, noSNAT, true},
+		{"turned round", a2, floatIP, router, a1, same, false},
+		{"turned round without SNAT", a2, floatIP, router, a1, noSNAT, false},
+		{"turned round to one that moved", a2, floatIP, router, a1, moved, true},
+		{"out as it is", a2, out, a2, out, noSNAT, false},
+		{"out as it is when SNAT came", a2, out, a2, out, same, true},
+		{"in as it is when SNAT came", out, a2, out, a2, same, true},
+		{"between networks", a1, b1, a1, b1, same, false},
+		{"to the router, from outside", out, router, out, router, same, false},
+		{"metadata", a1, "169.254.169.254", a1, "169.254.169.254", same, false},
+		{"IPv6", "2001:db8:1::1", "2001:db8:f::1", "2001:db8:1::1", "2001:db8:f::1", same, false},
+	} {
+		r := standard()
+		c.change(r)
+		a := netip.MustParseAddr
+		f := link.Flow{Source: a(c.source), Target: a(c.target), SeenSource: a(c.seenSource), SeenTarget: a(c.seenTarget)}
+		if got := mustPlan(t, r).stale(f); got != c.stale {
+			t.Errorf("%s: %v", c.name, got)
 		}
 	}
 }

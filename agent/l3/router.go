@@ -27,6 +27,7 @@ type router struct {
 	identity uint64
 	rules    string // the body that was loaded last
 	listing  string // how nft prints it
+	swept    bool   // no flow is left that the rules would have go otherwise
 	senders  map[string]*sender
 	reported []string // ids of the floating IPs that were reported
 }
@@ -63,7 +64,7 @@ func (r *router) bring(ctx context.Context, view *plug.View, plugged []plug.Plug
 	}
 	if identity != r.identity {
 		r.closeSenders()
-		r.identity, r.rules = identity, ""
+		r.identity, r.rules, r.swept = identity, "", false
 	}
 	if err := r.load(ctx, p, full); err != nil {
 		return err
@@ -100,6 +101,10 @@ func (r *router) bring(ctx context.Context, view *plug.View, plugged []plug.Plug
 
 // device plugs a port and gives it its addresses; neighbours hear of those that are new.
 func (r *router) device(ctx context.Context, view *plug.View, space *link.Space, d device) error {
+	before, _, err := space.Find(d.Name())
+	if err != nil {
+		return err
+	}
 	fresh, err := r.manager.plugger.Plug(ctx, view, d.Device)
 	if err != nil {
 		return err
@@ -108,7 +113,7 @@ func (r *router) device(ctx context.Context, view *plug.View, space *link.Space,
 	if err != nil {
 		return err
 	}
-	if fresh {
+	if fresh || before.MAC != d.MAC {
 		r.manager.announce(d)
 	} else if len(added) > 0 {
 		d.addresses = added
@@ -133,10 +138,11 @@ func (r *router) removeDevices(space *link.Space, p *plan) error {
 	return failed
 }
 
-// load makes the nftables of the namespace the plan's. Flows of floating IPs that went elsewhere are
-// forgotten once the new rules hold.
+// load makes the nftables of the namespace the plan's. Flows that began under other rules and would
+// have gone otherwise under these are forgotten once these hold; also once for each start, as the one
+// before may have ended in between.
 func (r *router) load(ctx context.Context, p *plan, full bool) error {
-	if p.rules == r.rules && !full {
+	if p.rules == r.rules && r.swept && !full {
 		return nil
 	}
 	if p.rules != r.rules {
@@ -148,33 +154,21 @@ func (r *router) load(ctx context.Context, p *plan, full bool) error {
 	}
 	have, err := nft.List(ctx, p.namespace, table)
 	if err == nil && have != r.listing {
-		err = r.replace(ctx, p)
+		r.swept = false
+		err = nft.Replace(ctx, p.namespace, table, p.rules)
 	}
 	if err != nil {
 		r.rules = "" // look again next time
-	}
-	return err
-}
-
-func (r *router) replace(ctx context.Context, p *plan) error {
-	before, err := nft.Elements(ctx, p.namespace, table, floatingMap)
-	if err != nil {
 		return err
 	}
-	if err := nft.Replace(ctx, p.namespace, table, p.rules); err != nil {
-		return err
-	}
-	var moved []netip.Addr
-	for key, value := range before {
-		floating, err := netip.ParseAddr(key)
-		if err == nil && p.floating[floating].String() != value {
-			moved = append(moved, floating)
-		}
-	}
-	if len(moved) == 0 {
+	if r.swept {
 		return nil
 	}
-	return link.ForgetFlows(p.namespace, moved)
+	if err := link.ForgetFlows(p.namespace, p.stale); err != nil {
+		return err
+	}
+	r.swept = true
+	return nil
 }
 
 // advertise starts, changes and ends the senders of router advertisements.

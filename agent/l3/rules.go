@@ -14,35 +14,26 @@ import (
 // table holds all rules of a router's namespace.
 var table = nft.Table{Family: "inet", Name: "neutrino"}
 
-// floatingMap is the table's map of floating IPs, read back to find flows of ones that have changed.
-const floatingMap = "floating"
-
 // rulesOf renders the table's body. Into it go only device names, addresses and numbers: no text that
 // a user chose.
 //
 // From outside a packet comes in to an instance if it belongs to a flow that is known, or is for a
 // floating IP. Without SNAT the internal addresses are routed outside too, and so they are for IPv6,
 // which is never translated: there the security groups of the instances decide.
-func rulesOf(r *desired.Router, floating map[netip.Addr]netip.Addr) string {
+func rulesOf(r *desired.Router, p *plan) string {
 	w := &writer{}
 	internal4, internal6, inside := internalOf(r)
 	outside := ""
-	var outer netip.Addr // the router's own IPv4 address outside
-	snat := false
+	snat := false // also where the gateway has no IPv4 address to be seen as: nothing passes then
 	if g := r.Gateway; g != nil {
 		outside = quoted(plug.Device{Prefix: "qg-", PortID: g.PortID}.Name())
 		snat = g.EnableSNAT
-		for _, a := range g.Addresses {
-			if a.Addr().Is4() && !outer.IsValid() {
-				outer = a.Addr()
-			}
-		}
 	}
 
 	w.set("internal4", "ipv4_addr", internal4)
 	w.set("internal6", "ipv6_addr", internal6)
-	w.mapping(floatingMap, floating)
-	w.mapping("fixed", inverted(floating, r.FloatingIPs))
+	w.mapping("floating", p.floating)
+	w.mapping("fixed", p.sources)
 
 	w.chain("forward", "filter hook forward priority filter; policy drop", func(add func(string, ...any)) {
 		if !r.AdminStateUp {
@@ -61,13 +52,14 @@ func rulesOf(r *desired.Router, floating map[netip.Addr]netip.Addr) string {
 		}
 		add("iifname %s ip saddr @internal4 drop", outside)
 		add("iifname %s ip6 saddr @internal6 drop", outside)
-		add("iifname %s ct status dnat accept", outside)
+		if len(inside) == 0 {
+			return
+		}
+		add("iifname %s oifname { %s } ct status dnat accept", outside, strings.Join(inside, ", "))
 		if snat {
 			add("iifname %s meta nfproto ipv4 drop", outside)
 		}
-		if len(inside) > 0 {
-			add("iifname %s oifname { %s } accept", outside, strings.Join(inside, ", "))
-		}
+		add("iifname %s oifname { %s } accept", outside, strings.Join(inside, ", "))
 	})
 	w.chain("input", "filter hook input priority filter; policy accept", func(add func(string, ...any)) {
 		if outside == "" {
@@ -80,24 +72,24 @@ func rulesOf(r *desired.Router, floating map[netip.Addr]netip.Addr) string {
 		}
 	})
 	w.chain("prerouting", "nat hook prerouting priority dstnat; policy accept", func(add func(string, ...any)) {
-		if len(floating) > 0 {
-			add("dnat ip to ip daddr map @%s", floatingMap)
+		if len(p.floating) > 0 {
+			add("dnat ip to ip daddr map @floating")
 		}
 	})
 	w.chain("postrouting", "nat hook postrouting priority srcnat; policy accept", func(add func(string, ...any)) {
 		if outside == "" {
 			return
 		}
-		if len(floating) > 0 {
+		if len(p.floating) > 0 {
 			add("oifname %s snat ip to ip saddr map @fixed", outside)
 			// A flow from inside to a floating IP turns round here: its answers must pass here too.
 			add("oifname != %s ct status dnat ip saddr @internal4 snat ip to ip saddr map @fixed", outside)
-			if outer.IsValid() {
-				add("oifname != %s ct status dnat ip saddr @internal4 snat ip to %s", outside, outer)
+			if p.outer.IsValid() {
+				add("oifname != %s ct status dnat ip saddr @internal4 snat ip to %s", outside, p.outer)
 			}
 		}
-		if snat && outer.IsValid() {
-			add("oifname %s ip daddr != @internal4 snat ip to %s fully-random", outside, outer)
+		if snat && p.outer.IsValid() {
+			add("oifname %s ip daddr != @internal4 snat ip to %s fully-random", outside, p.outer)
 		}
 	})
 	return w.String()
@@ -124,8 +116,9 @@ func internalOf(r *desired.Router) (v4, v6 []netip.Prefix, inside []string) {
 func inverted(floating map[netip.Addr]netip.Addr, order []desired.FloatingIP) map[netip.Addr]netip.Addr {
 	out := map[netip.Addr]netip.Addr{}
 	for _, f := range order {
-		if floating[f.Floating] == f.Fixed && !out[f.Fixed].IsValid() {
-			out[f.Fixed] = f.Floating
+		fixed, works := floating[f.Floating]
+		if works && fixed == f.Fixed && !out[fixed].IsValid() {
+			out[fixed] = f.Floating
 		}
 	}
 	return out

@@ -76,9 +76,8 @@ func kernels(a netip.Addr, mac address.MAC) bool {
 }
 
 func prefixOf(n *net.IPNet) netip.Prefix {
-	a, _ := netip.AddrFromSlice(n.IP)
 	bits, _ := n.Mask.Size()
-	return netip.PrefixFrom(a.Unmap(), bits)
+	return netip.PrefixFrom(addrOf(n.IP), bits)
 }
 
 func netOf(p netip.Prefix) *net.IPNet {

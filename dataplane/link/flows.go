@@ -3,19 +3,24 @@ package link
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"github.com/vishvananda/netlink"
 
 	"neutrino/dataplane/netns"
 )
 
-// ForgetFlows removes the connections that the kernel tracks to any of these addresses, before or
-// after translation: their next packets are judged anew.
-func ForgetFlows(namespace string, addrs []netip.Addr) error {
+// Flow is a connection that the kernel tracks: the addresses as the one who began it uses them, and as
+// the one who answers sees them. They differ where the flow is translated.
+type Flow struct {
+	Source, Target         netip.Addr
+	SeenSource, SeenTarget netip.Addr
+}
+
+// ForgetFlows removes the tracked connections that are stale: their next packets are judged anew.
+func ForgetFlows(namespace string, stale func(Flow) bool) error {
 	return netns.Do(namespace, func() error { // the library opens sockets of its own for conntrack
 		for _, family := range []netlink.InetFamily{netlink.FAMILY_V4, netlink.FAMILY_V6} {
-			if _, err := netlink.ConntrackDeleteFilters(netlink.ConntrackTable, family, to(addrs)); err != nil {
+			if _, err := netlink.ConntrackDeleteFilters(netlink.ConntrackTable, family, filter(stale)); err != nil {
 				return fmt.Errorf("forget flows in %s: %w", namespace, err)
 			}
 		}
@@ -23,15 +28,17 @@ func ForgetFlows(namespace string, addrs []netip.Addr) error {
 	})
 }
 
-// to matches flows to addresses: of the one who began or, translated, of the answers.
-type to []netip.Addr
+type filter func(Flow) bool
 
 // MatchConntrackFlow implements the library's filter.
-func (t to) MatchConntrackFlow(f *netlink.ConntrackFlow) bool {
-	for _, ip := range [][]byte{f.Forward.DstIP, f.Reverse.DstIP} {
-		if a, ok := netip.AddrFromSlice(ip); ok && slices.Contains(t, a.Unmap()) {
-			return true
-		}
-	}
-	return false
+func (match filter) MatchConntrackFlow(f *netlink.ConntrackFlow) bool {
+	return match(Flow{
+		Source: addrOf(f.Forward.SrcIP), Target: addrOf(f.Forward.DstIP),
+		SeenSource: addrOf(f.Reverse.DstIP), SeenTarget: addrOf(f.Reverse.SrcIP),
+	})
+}
+
+func addrOf(ip []byte) netip.Addr {
+	a, _ := netip.AddrFromSlice(ip)
+	return a.Unmap()
 }

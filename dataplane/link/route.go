@@ -125,8 +125,7 @@ func (s *Space) routes() (map[netip.Prefix][]hop, error) {
 }
 
 func hopOf(gw net.IP, index, flags int) hop {
-	a, _ := netip.AddrFromSlice(gw)
-	return hop{via: a.Unmap(), index: index, onLink: flags&unix.RTNH_F_ONLINK != 0}
+	return hop{via: addrOf(gw), index: index, onLink: flags&unix.RTNH_F_ONLINK != 0}
 }
 
 func routeOf(dst netip.Prefix, hops []hop) *netlink.Route {

@@ -5,8 +5,8 @@ package nft
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 
@@ -57,45 +57,6 @@ func Canonical(ctx context.Context, t Table, body string) (out string, err error
 	return out, err
 }
 
-// Elements reads a map's elements, as text: key → value. A map that is not there has none.
-func Elements(ctx context.Context, namespace string, t Table, name string) (map[string]string, error) {
-	out, err := run(ctx, namespace, "", "-j", "list", "map", t.Family, t.Name, name)
-	if err != nil {
-		if strings.Contains(err.Error(), "No such file or directory") {
-			return nil, nil
-		}
-		return nil, err
-	}
-	return parseElements([]byte(out))
-}
-
-// parseElements reads the JSON of "nft list map". Elements that are not plain pairs are passed over.
-func parseElements(text []byte) (map[string]string, error) {
-	var listing struct {
-		Nftables []struct {
-			Map *struct {
-				Elem []json.RawMessage `json:"elem"`
-			} `json:"map"`
-		} `json:"nftables"`
-	}
-	if err := json.Unmarshal(text, &listing); err != nil {
-		return nil, fmt.Errorf("read nft's listing: %w", err)
-	}
-	found := map[string]string{}
-	for _, item := range listing.Nftables {
-		if item.Map == nil {
-			continue
-		}
-		for _, e := range item.Map.Elem {
-			var pair []string
-			if json.Unmarshal(e, &pair) == nil && len(pair) == 2 {
-				found[pair[0]] = pair[1]
-			}
-		}
-	}
-	return found, nil
-}
-
 // Tables gives all tables of a family as nft prints them, by name.
 func Tables(ctx context.Context, namespace, family string) (map[string]string, error) {
 	out, err := run(ctx, namespace, "", "list", "ruleset", family)
@@ -126,6 +87,7 @@ func run(ctx context.Context, namespace, input string, args ...string) (string, 
 	var out, errors bytes.Buffer
 	err := netns.Do(namespace, func() error {
 		cmd := exec.CommandContext(ctx, "nft", args...)
+		cmd.Env = append(os.Environ(), "LC_ALL=C") // List reads a message
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &out, &errors
 		return cmd.Run()
 	})

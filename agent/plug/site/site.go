@@ -59,6 +59,7 @@ var settings = map[string]string{
 	"net/ipv6/conf/default/accept_ra":       "0",
 	"net/ipv6/conf/default/accept_dad":      "0",
 	"net/ipv6/conf/default/dad_transmits":   "0",
+	"net/ipv6/conf/default/addr_gen_mode":   "0", // link-local addresses are made from MACs
 }
 
 // Ensure implements dhcp.Machine.
@@ -82,6 +83,10 @@ func (m *Machine) Ensure(ctx context.Context, p dhcp.Place) error {
 		return err
 	}
 	device := plug.Device{Prefix: devicePrefix, PortID: p.PortID, Namespace: p.Namespace, MAC: p.MAC, MTU: p.MTU}
+	before, _, err := space.Find(device.Name())
+	if err != nil {
+		return err
+	}
 	fresh, err := m.plugger.Plug(ctx, view, device)
 	if err != nil {
 		return err
@@ -90,7 +95,7 @@ func (m *Machine) Ensure(ctx context.Context, p dhcp.Place) error {
 	if err != nil {
 		return err
 	}
-	if fresh || len(added) > 0 {
+	if fresh || before.MAC != p.MAC || len(added) > 0 {
 		m.announce(device, p.Addresses)
 	}
 	failed := m.clear(ctx, view, p.Namespace, device.Outer())
