@@ -25,8 +25,10 @@ type DB struct {
 // their texts fixed, so each is prepared once.
 type pool struct {
 	*sql.DB
-	mu    sync.Mutex
-	stmts map[string]*sql.Stmt
+	mu      sync.Mutex
+	stmts   map[string]*sql.Stmt // nil while it is being prepared
+	closed  bool
+	keepers sync.WaitGroup
 }
 
 // maxStatements bounds a pool's prepared statements. Texts with many placeholders are not kept, for
@@ -71,7 +73,17 @@ func Open(ctx context.Context, path string) (*DB, error) {
 
 // Close ends all connections.
 func (db *DB) Close() error {
-	return errors.Join(db.reader.Close(), db.writer.Close())
+	return errors.Join(db.reader.close(), db.writer.close())
+}
+
+// close ends a pool's connections, also those that statements are just being prepared on.
+func (p *pool) close() error {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	err := p.Close()
+	p.keepers.Wait()
+	return err
 }
 
 // Tx is a transaction. It belongs to one goroutine.
@@ -232,16 +244,17 @@ func (tx *Tx) statement(query string) (*sql.Stmt, error) {
 	}
 	p := tx.pool
 	p.mu.Lock()
-	stmt := p.stmts[query]
-	room := len(p.stmts) < maxStatements
+	stmt, known := p.stmts[query]
+	keep := !known && !p.closed && len(p.stmts) < maxStatements && strings.Count(query, "?") <= maxPlaceholders
+	if keep {
+		p.stmts[query] = nil
+		p.keepers.Go(func() { p.keep(query) })
+	}
 	p.mu.Unlock()
 	if stmt == nil {
 		prepared, err := tx.sql.PrepareContext(tx.ctx, query)
 		if err != nil {
 			return nil, fmt.Errorf("prepare %s: %w", brief(query), err)
-		}
-		if room && strings.Count(query, "?") <= maxPlaceholders {
-			go p.keep(query)
 		}
 		return prepared, nil
 	}
@@ -252,13 +265,10 @@ func (tx *Tx) statement(query string) (*sql.Stmt, error) {
 // it, for the writer's only connection is busy with that one.
 func (p *pool) keep(query string) {
 	stmt, err := p.Prepare(query)
-	if err != nil {
-		return // the next user prepares for itself and meets the error
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.stmts[query] != nil {
-		_ = stmt.Close()
+	if err != nil {
+		delete(p.stmts, query) // the next user prepares for itself and meets the error
 		return
 	}
 	p.stmts[query] = stmt

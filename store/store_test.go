@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -219,6 +220,68 @@ func suite(t *testing.T, open func(t *testing.T) *DB) {
 			t.Errorf("oldest %d, head %d, %v %v", oldest, head, err, err2)
 		}
 	})
+}
+
+// TestStatements: a text is prepared once however many use it at once; texts that don't come again are not kept.
+func TestStatements(t *testing.T) {
+	ctx := context.Background()
+	db, err := Open(ctx, filepath.Join(t.TempDir(), "try.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	count := func(query string, args ...any) {
+		if err := db.View(ctx, func(tx *Tx) error { _, err := tx.Count(query, args...); return err }); err != nil {
+			t.Error(err)
+		}
+	}
+	var group sync.WaitGroup
+	for range 20 {
+		group.Go(func() { count("SELECT 1") })
+	}
+	group.Wait()
+	for n := range 10 {
+		many := make([]int, maxPlaceholders+1+n)
+		in := In("1", many)
+		count("SELECT COUNT(*)"+in.Clause(), in.Args...)
+	}
+	if err := db.View(ctx, func(tx *Tx) error { _, err := tx.Count("SELECT nonsense"); return err }); err == nil {
+		t.Error("nonsense was run")
+	}
+	db.reader.keepers.Wait()
+	if kept := db.reader.stmts; len(kept) != 1 || kept["SELECT 1"] == nil {
+		t.Errorf("kept: %v", kept)
+	}
+}
+
+// TestClose: a closed database is left alone, also by statements that were just being prepared for later.
+func TestClose(t *testing.T) {
+	ctx := context.Background()
+	dir := t.TempDir()
+	for i := range 30 {
+		home := filepath.Join(dir, fmt.Sprint(i))
+		if err := os.Mkdir(home, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		db, err := Open(ctx, filepath.Join(home, "try.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for j := range 5 {
+			if err := db.View(ctx, func(tx *Tx) error { _, err := tx.Count(fmt.Sprintf("SELECT %d", j)); return err }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.RemoveAll(home); err != nil {
+			t.Fatalf("somebody was still at work: %v", err)
+		}
+		if err := db.View(ctx, func(*Tx) error { return nil }); err == nil {
+			t.Fatal("a closed database was read")
+		}
+	}
 }
 
 func TestConditions(t *testing.T) {
