@@ -23,10 +23,12 @@ type Options struct {
 	Engine        *engine.Engine
 	Collections   []engine.Collection
 	Authenticator identity.Authenticator
-	Extensions    []string // aliases to show; each must be known to extensions.json
-	IdentityURL   string   // told in WWW-Authenticate of a 401
-	MaxBody       int64    // bytes; 0: 10 MiB
-	TrustProxy    bool     // X-Forwarded-Proto and X-Forwarded-Host are from our own proxy
+	Extensions    []string      // aliases to show; each must be known to extensions.json
+	IdentityURL   string        // told in WWW-Authenticate of a 401
+	MaxBody       int64         // bytes; 0: 10 MiB
+	BodyTimeout   time.Duration // for a client to send a body; 0: a minute
+	PartTimeout   time.Duration // for a client to take each part of a list; 0: 30 s
+	TrustProxy    bool          // X-Forwarded-Proto and X-Forwarded-Host are from our own proxy
 	Log           *slog.Logger
 }
 
@@ -44,6 +46,12 @@ type door struct {
 func New(o Options) (http.Handler, error) {
 	if o.MaxBody == 0 {
 		o.MaxBody = 10 << 20
+	}
+	if o.BodyTimeout == 0 {
+		o.BodyTimeout = time.Minute
+	}
+	if o.PartTimeout == 0 {
+		o.PartTimeout = 30 * time.Second
 	}
 	d := &door{Options: o, collections: map[string]engine.Collection{}, prefixes: map[string]bool{}, metrics: newMetrics()}
 	for _, col := range o.Collections {

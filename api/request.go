@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"os"
 	"runtime/debug"
 	"time"
 
@@ -35,9 +36,6 @@ type request struct {
 
 // maxDepth is how deeply a body may be nested.
 const maxDepth = 32
-
-// flushTimeout is how long a client may take for each part of a list.
-const flushTimeout = 30 * time.Second
 
 func newRequest(d *door, w http.ResponseWriter, req *http.Request) *request {
 	d.metrics.inFlight.Inc()
@@ -129,15 +127,29 @@ func (r *request) text(status int, text string) error {
 
 // body reads the request's JSON.
 func (r *request) body() (any, error) {
-	data, err := io.ReadAll(http.MaxBytesReader(r.writer, r.Body, r.door.MaxBody))
+	data, err := r.read()
 	if err != nil {
 		var large *http.MaxBytesError
-		if errors.As(err, &large) {
+		switch {
+		case errors.As(err, &large):
 			return nil, fault.New(http.StatusRequestEntityTooLarge, "HTTPRequestEntityTooLarge", "The body is larger than %d bytes.", r.door.MaxBody)
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nil, fault.New(http.StatusRequestTimeout, "HTTPRequestTimeout", "The body did not come within %s.", r.door.BodyTimeout)
 		}
 		return nil, fault.Invalid("The request's body could not be read: %s", err)
 	}
 	return decode(data)
+}
+
+// read takes the body's bytes, within its limit and its time.
+func (r *request) read() ([]byte, error) {
+	control := http.NewResponseController(r.writer)
+	_ = control.SetReadDeadline(time.Now().Add(r.door.BodyTimeout)) // not every writer (a test's) has deadlines
+	data, err := io.ReadAll(http.MaxBytesReader(r.writer, r.Body, r.door.MaxBody))
+	if err == nil {
+		_ = control.SetReadDeadline(time.Time{}) // or the call would end with it
+	}
+	return data, err
 }
 
 // decode reads one JSON value, with numbers as they were written.
@@ -183,11 +195,16 @@ func checkDepth(data []byte) error {
 
 // noBody refuses a DELETE that has a body.
 func (r *request) noBody() error {
-	var one [1]byte
-	if n, _ := r.Body.Read(one[:]); n > 0 {
-		return fault.Invalid("Request body is not supported in DELETE.")
+	if r.ContentLength == 0 {
+		return nil
 	}
-	return nil
+	if r.ContentLength < 0 { // not told: there may be none
+		r.Body = http.MaxBytesReader(r.writer, r.Body, 0)
+		if data, err := r.read(); err == nil && len(data) == 0 {
+			return nil
+		}
+	}
+	return fault.Invalid("Request body is not supported in DELETE.")
 }
 
 // base is the absolute URL of the server as the client knows it.
@@ -224,7 +241,7 @@ type stream struct{ r *request }
 
 func (s stream) Write(b []byte) (int, error) {
 	control := http.NewResponseController(s.r.writer)
-	_ = control.SetWriteDeadline(time.Now().Add(flushTimeout)) // not every writer (a test's) has deadlines
+	_ = control.SetWriteDeadline(time.Now().Add(s.r.door.PartTimeout)) // not every writer (a test's) has deadlines
 	if s.r.status == 0 {
 		s.r.status = http.StatusOK
 		s.r.writer.Header().Set("Content-Type", "application/json")
