@@ -195,7 +195,7 @@ func (w *world) mustNotReach(from, to string) {
 
 // picture is what helps to understand a failure.
 func (w *world) picture() string {
-	out, _ := exec.Command("sh", "-c", "ip -n "+space+" addr; ip -n "+space+" route; ip netns exec "+space+" nft list ruleset; ovs-vsctl show; ovs-appctl fdb/show br-int").CombinedOutput()
+	out, _ := exec.Command("sh", "-c", "ip -n "+space+" addr; ip -n "+space+" route; ip netns exec "+space+" nft list ruleset; ovs-vsctl show; ovs-appctl -t /run/openvswitch/vswitchd.ctl fdb/show br-int").CombinedOutput()
 	return string(out)
 }
 
