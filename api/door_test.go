@@ -43,10 +43,9 @@ func TestPaths(t *testing.T) {
 // TestServices: a service's own token adds its roles to the caller's, for that call alone.
 func TestServices(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
 	kept := callers["a"]
 	shared := constant{&kept}
-	w = newWorld(t, func(o *Options) { o.Authenticator = shared })
+	w := newWorld(t, func(o *Options) { o.Authenticator = shared })
 	if out := w.do("any", "GET", "/v2.0/wid-gets", "", map[string]string{"X-Service-Token": "any"}); out.Code != 200 {
 		t.Errorf("%d %s", out.Code, out.Body)
 	}
