@@ -15,6 +15,7 @@ import (
 
 	"neutrino/lab"
 	"neutrino/lab/client"
+	"neutrino/lab/probe"
 )
 
 // patience with what must happen: generous, for the machine may be busy with other stories.
@@ -76,6 +77,8 @@ var words = map[string]word{
 		s.pings[args[0]] = p
 	},
 	"lost": losses,
+	// silent FROM SECONDS ends them: answers came, and then none for so long.
+	"silent": silent,
 	// inside WHERE COMMAND… runs a command in an instance or on a node, again until it succeeds; with
 	// "!" it must fail at once.
 	"inside": inside,
@@ -278,21 +281,38 @@ func reach(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// tally ends the ping of an instance.
+func tally(ts *testscript.TestScript, from string) probe.Tally {
+	s := of(ts)
+	p := s.pings[from]
+	if p == nil {
+		ts.Fatalf("%s is not pinging", from)
+	}
+	delete(s.pings, from)
+	t, err := p.Stop()
+	ts.Check(err)
+	write(ts, t)
+	if t.Answered == 0 {
+		ts.Fatalf("not one of %d pings was answered", t.Sent)
+	}
+	return t
+}
+
 func losses(ts *testscript.TestScript, neg bool, args []string) {
 	plain(ts, neg, args, 2)
 	most, err := strconv.Atoi(args[1])
 	ts.Check(err)
-	s := of(ts)
-	p := s.pings[args[0]]
-	if p == nil {
-		ts.Fatalf("%s is not pinging", args[0])
+	if t := tally(ts, args[0]); len(t.Lost) > most {
+		ts.Fatalf("of %d pings %d were answered; at most %d may be lost: %v", t.Sent, t.Answered, most, t.Lost)
 	}
-	delete(s.pings, args[0])
-	tally, err := p.Stop()
+}
+
+func silent(ts *testscript.TestScript, neg bool, args []string) {
+	plain(ts, neg, args, 2)
+	seconds, err := strconv.ParseFloat(args[1], 64)
 	ts.Check(err)
-	write(ts, tally)
-	if tally.Answered == 0 || len(tally.Lost) > most {
-		ts.Fatalf("of %d pings %d were answered; at most %d may be lost: %v", tally.Sent, tally.Answered, most, tally.Lost)
+	if t := tally(ts, args[0]); t.Silence.Seconds() < seconds {
+		ts.Fatalf("the longest silence was %v", t.Silence)
 	}
 }
 
