@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"runtime/debug"
 	"time"
@@ -55,7 +56,11 @@ func (a *Agent) manage(ctx context.Context, m Manager, box *mailbox) {
 		if err != nil {
 			backoff = min(max(2*backoff, minBackoff), maxBackoff)
 			a.metrics.failed.WithLabelValues(m.Name()).Inc()
-			a.log.Error("apply failed; trying again", "manager", m.Name(), "after", backoff.String(), "error", err)
+			level := slog.LevelError
+			if backoff == minBackoff { // at a start one manager may be a moment ahead of another
+				level = slog.LevelWarn
+			}
+			a.log.Log(ctx, level, "apply failed; trying again", "manager", m.Name(), "after", backoff.String(), "error", err)
 			change.Full = true
 			continue
 		}
