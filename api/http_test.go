@@ -79,6 +79,7 @@ func TestHTTP(t *testing.T) {
 		{name: "list", as: "a", method: "GET", path: widgets + "?sort_key=name", status: 200, want: []string{`"name": "alpha"`, `"name": "beta"`, `"name": "delta"`}, not: []string{"gamma", "secret", "_links"}},
 		{name: "list everything", as: "admin", method: "GET", path: widgets, status: 200, want: []string{"alpha", "gamma", "swordfish"}},
 		{name: "list without roles", as: "nothing", method: "GET", path: widgets, status: 200, want: []string{`{"widgets": []}`}},
+		{name: "policy has the last word on each row", as: "a-none", method: "GET", path: widgets + "?fields=name", status: 200, want: []string{`{"widgets": [{"name": "delta"}]}`}},
 		{name: "list by underscores", as: "a", method: "GET", path: "/v2.0/wid_gets?fields=name&name=beta", status: 200, want: []string{`{"widgets": [{"name": "beta"}]}`}},
 		{name: "filter by either", as: "a", method: "GET", path: widgets + "?fields=name&name=beta&name=alpha&sort_key=size", status: 200, want: []string{`[{"name": "beta"}, {"name": "alpha"}]`}},
 		{name: "filter by both", as: "a", method: "GET", path: widgets + "?name=beta&size=3", status: 200, want: []string{`{"widgets": []}`}},

@@ -65,6 +65,9 @@ func (r *request) finish() {
 	}
 }
 
+// statusClientGone is what log and metrics show of a call whose client did not wait (nginx's 499).
+const statusClientGone = 499
+
 // fail answers with an error.
 func (r *request) fail(err error) {
 	if r.status != 0 { // the answer has begun: break it off rather than end it as if it were whole
@@ -84,6 +87,11 @@ func (r *request) fail(err error) {
 		return
 	}
 	e, ok := fault.As(err)
+	if !ok && r.Context().Err() != nil { // nobody waits for the answer any more
+		r.door.Log.Debug("client gone", "request_id", r.id, "error", err)
+		r.write(statusClientGone, "", nil)
+		return
+	}
 	if !ok {
 		r.door.Log.Error("request failed", "request_id", r.id, "method", r.Method, "path", r.URL.Path, "error", err)
 		e = fault.New(http.StatusInternalServerError, "HTTPInternalServerError", "Request Failed: internal server error while processing your request.")
@@ -141,15 +149,11 @@ func (r *request) body() (any, error) {
 	return decode(data)
 }
 
-// read takes the body's bytes, within its limit and its time.
+// read takes the body's bytes, within its limit and its time. The time ends with the body.
 func (r *request) read() ([]byte, error) {
 	control := http.NewResponseController(r.writer)
 	_ = control.SetReadDeadline(time.Now().Add(r.door.BodyTimeout)) // not every writer (a test's) has deadlines
-	data, err := io.ReadAll(http.MaxBytesReader(r.writer, r.Body, r.door.MaxBody))
-	if err == nil {
-		_ = control.SetReadDeadline(time.Time{}) // or the call would end with it
-	}
-	return data, err
+	return io.ReadAll(http.MaxBytesReader(r.writer, r.Body, r.door.MaxBody))
 }
 
 // decode reads one JSON value, with numbers as they were written.

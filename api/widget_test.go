@@ -111,6 +111,7 @@ var callers = tokens{
 	"a":       {UserID: "ann", ProjectID: projectA, Roles: []string{"member", "reader"}},
 	"a-reads": {UserID: "abe", ProjectID: projectA, Roles: []string{"reader"}},
 	"b":       {UserID: "bob", ProjectID: projectB, Roles: []string{"member", "reader"}},
+	"a-none":  {UserID: "ada", ProjectID: projectA},
 	"nothing": {UserID: "nil"},
 }
 
