@@ -17,8 +17,8 @@ import (
 )
 
 // cache is the file with the last complete state, so that an agent that starts while no server answers
-// still knows what its host should look like. It reads like a stream: Hello, the host itself is its
-// epoch's first word, then Snapshot, items and Synced.
+// still knows what its host should look like. The first line says whose state it is; the others are a
+// stream of Hello, Snapshot, items and Synced, without which the file is cut short.
 type cache struct {
 	file string
 	host string

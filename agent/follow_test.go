@@ -170,6 +170,31 @@ func TestReportsAreToldCompletelyByLayer(t *testing.T) {
 	}
 }
 
+// A file that is not wholly this host's is of no use: a part of a state would tear the rest down.
+func TestSpoiltCacheIsRefused(t *testing.T) {
+	mine := `{"host":"h1"}` + "\n"
+	for _, c := range []struct {
+		name, text, want string
+	}{
+		{"whole", mine + hello + snapshot + network + synced, ""},
+		{"empty", "", "empty"},
+		{"noise", "\x00\x01\n{}", "invalid character"},
+		{"of another host", `{"host":"h9"}` + "\n" + hello + snapshot + network + synced, "h9"},
+		{"without its end", mine + hello + snapshot + network, "cut short"},
+		{"cut inside an item", mine + hello + snapshot + network[:20], "unexpected end"},
+		{"no snapshot", mine + hello + network + synced, "no snapshot"},
+		{"of a newer release", mine + hello + snapshot + `{"type":"put","kind":"balancer","item":{}}` + "\n" + synced, "newer release"},
+		{"deletes", mine + hello + snapshot + `{"type":"delete","key":{"kind":"port","id":"p"}}` + "\n" + synced, "deletes"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := decodeCache(strings.NewReader(c.text), "h1")
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("the error is %v, not one with %q", err, c.want)
+			}
+		})
+	}
+}
+
 // Whatever is in the file, the agent begins with a complete state or with none.
 func FuzzCache(f *testing.F) {
 	good := `{"host":"h1"}` + "\n" + hello + snapshot + network + synced

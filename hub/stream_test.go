@@ -599,3 +599,30 @@ func TestReportsBecomeStatus(t *testing.T) {
 		t.Error("a status was written that was so already")
 	}
 }
+
+// A new hub has heard nothing yet: what was ACTIVE stays so until the host that knows says otherwise.
+func TestNewHubTakesNothingDown(t *testing.T) {
+	cloud := hubtest.New()
+	cloud.Put(port("p1", "n1", "h1"))
+	thing := hub.Thing{Kind: desired.KindPort, ID: "p1"}
+	if err := cloud.SetStatus(t.Context(), []hub.StatusChange{{Thing: thing, Status: hub.Status{Status: "ACTIVE"}}}); err != nil {
+		t.Fatal(err)
+	}
+	url := serve(t, cloud)
+	h1 := speaker{listen(t, url, "h1")}
+	defer h1.hangUp()
+	h1.sync()
+	p := *port("p1", "n1", "h1")
+	p.Revision = 2
+	cloud.Put(&p) // it is judged again
+	h1.sync()
+	h1.say(false, desired.LayerL3)
+	time.Sleep(50 * time.Millisecond)
+	if status := cloud.Status(desired.KindPort, "p1"); status.Status != "ACTIVE" {
+		t.Fatalf("it was taken down: %+v", status)
+	}
+	h1.say(true, desired.LayerL2)
+	eventually(t, "the port is DOWN when its host has told everything and not this", func() bool {
+		return cloud.Status(desired.KindPort, "p1").Status == "DOWN"
+	})
+}
