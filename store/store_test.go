@@ -272,8 +272,15 @@ func TestClose(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		done := false
+		if i == 0 {
+			db.reader.keepers.Go(func() { time.Sleep(50 * time.Millisecond); done = true })
+		}
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
+		}
+		if i == 0 && !done {
+			t.Error("Close did not wait")
 		}
 		if err := os.RemoveAll(home); err != nil {
 			t.Fatalf("somebody was still at work: %v", err)
