@@ -42,7 +42,7 @@ check: ## formatting, vet, staticcheck, the house's import directions
 	$(GO) test -count=1 ./house
 
 bench: ## measure: Go benchmarks, then a small load on a server with SQLite
-	$(GO) test -run '^$$' -bench . -benchmem ./server/... ./engine/... ./hub/... ./dataplane/... ./agent/...
+	$(GO) test -run '^$$' -bench . -benchmem ./server/... ./api/... ./hub/... ./policy/... ./dataplane/... ./agent/...
 
 clean: ## remove what was built
 	rm -rf bin

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -87,7 +88,7 @@ func (r *request) fail(err error) {
 		return
 	}
 	e, ok := fault.As(err)
-	if !ok && r.Context().Err() != nil { // nobody waits for the answer any more
+	if !ok && errors.Is(err, context.Canceled) && r.Context().Err() != nil { // nobody waits for the answer any more
 		r.door.Log.Debug("client gone", "request_id", r.id, "error", err)
 		r.write(statusClientGone, "", nil)
 		return

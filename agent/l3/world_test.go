@@ -60,7 +60,7 @@ func newWorld(t *testing.T) *world {
 				t.Error(err)
 			}
 		}
-		for _, f := range strings.Fields(w.must("sh", "-c", `ip -o link | grep -o '\(tap\|v-\)[^:@]*'`)) {
+		for _, f := range strings.Fields(w.must("sh", "-c", `ip -o link | grep -o '\(tap\|v-\)[^:@]*' || true`)) {
 			_ = exec.Command("ip", "link", "delete", f).Run() // the other end may have taken it along
 		}
 	})

@@ -106,7 +106,12 @@ func TestPatch(t *testing.T) {
 	must(t, c.EnsurePort(ctx, "a", Port{Name: "a-b", Type: "patch", Options: map[string]string{"peer": "b-a"}}))
 	must(t, c.EnsurePort(ctx, "b", Port{Name: "b-a", Type: "patch", Options: map[string]string{"peer": "a-b"}}))
 	for _, end := range [][2]string{{"a", "a-b"}, {"b", "b-a"}} {
+		// The end that was made first says that it has no peer, until the switch has looked again.
 		_, err := c.WaitPort(ctx, end[0], end[1])
+		for try := 0; err != nil && try < 200; try++ {
+			time.Sleep(10 * time.Millisecond)
+			_, err = c.WaitPort(ctx, end[0], end[1])
+		}
 		must(t, err)
 	}
 	must(t, c.EnsurePort(ctx, "a", Port{Name: "broken", Type: "no such type"}))
