@@ -20,14 +20,13 @@ func (r *Resource[T]) decodeCreate(c *Call, body map[string]any) (*T, resource.G
 		return nil, nil, err
 	}
 	for _, a := range r.Attributes {
-		value, sent := body[a.Name]
+		_, sent := body[a.Name]
 		switch {
 		case sent && !a.CanPost():
 			return nil, nil, fault.Invalid("Attribute '%s' not allowed in POST", a.Name)
 		case !sent && a.IsRequired():
 			return nil, nil, fault.Invalid("Failed to parse request. Required attribute '%s' not specified", a.Name)
 		}
-		_ = value
 	}
 	for _, a := range r.Attributes {
 		a.SetDefault(t)
