@@ -1,6 +1,6 @@
 -- Every change of a resource, in commit order: what all readers follow.
 CREATE TABLE journal (
-	revision INTEGER PRIMARY KEY AUTOINCREMENT,
+	revision BIGINT      NOT NULL PRIMARY KEY,
 	kind     VARCHAR(64) NOT NULL,
 	id       VARCHAR(36) NOT NULL
 );
@@ -66,8 +66,8 @@ CREATE TABLE networks (
 	dns_domain              VARCHAR(255) NOT NULL
 );
 CREATE INDEX networks_project ON networks (project_id);
--- Local networks have no segment of their own; all others have theirs alone.
-CREATE UNIQUE INDEX networks_segment ON networks (network_type, physical_network, segmentation_id) WHERE network_type <> 'local';
+-- Local networks have no segment of their own; that all others have theirs alone is the service's rule.
+CREATE INDEX networks_segment ON networks (network_type, physical_network, segmentation_id);
 
 CREATE TABLE subnets (
 	id                VARCHAR(36)  NOT NULL PRIMARY KEY,

@@ -1,9 +1,10 @@
-// Package migrations holds the schema: numbered SQL files that store.Migrate runs in order.
+// Package migrations holds the schema: numbered SQL files that store.Migrate runs in order, on every
+// kind of database.
 package migrations
 
 import "embed"
 
-// SQLite is the schema for the embedded database.
+// Files are the migrations.
 //
 //go:embed *.sql
-var SQLite embed.FS
+var Files embed.FS

@@ -46,6 +46,11 @@ func In[V any](column string, values []V) Cond {
 	return Cond{SQL: column + " IN (?" + strings.Repeat(", ?", len(values)-1) + ")", Args: args}
 }
 
+// Contains holds for rows whose column has text in it, which is of lower case.
+func Contains(column, text string) Cond {
+	return Where(column+" LIKE ? ESCAPE '!'", "%"+strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(text)+"%")
+}
+
 // Not turns a condition round.
 func Not(c Cond) Cond {
 	if c.IsZero() {

@@ -1,295 +1,162 @@
 // Package store keeps declared resources in SQL and journals every change in the same transaction.
-// It knows tables and columns only as text that it is given; no resource has a name here.
+// It knows tables and columns only as text that it is given; no resource has a name here. The same
+// texts run on SQLite, PostgreSQL and MariaDB.
 package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
-	"sync"
-	"sync/atomic"
+	"math/rand/v2"
 	"time"
-
-	_ "modernc.org/sqlite" // driver "sqlite"
 )
 
 // DB is an open database. It is safe for concurrent use.
 type DB struct {
+	source         Source
+	dialect        *dialect
 	writer, reader *pool
+	turn           turn
+	open           *group // the transaction that who has the turn goes on in; nil: they begin one
+	maxAge         time.Duration
 	journal        journal
 }
 
-// pool is a connection pool with its prepared statements: the engine's statements are few and
-// their texts fixed, so each is prepared once.
-type pool struct {
-	*sql.DB
-	mu      sync.Mutex
-	stmts   map[string]*sql.Stmt // nil while it is being prepared
-	closed  bool
-	keepers sync.WaitGroup
-}
-
-// maxStatements bounds a pool's prepared statements. Texts with many placeholders are not kept, for
-// each number of values has a text of its own and few come again.
-const (
-	maxStatements   = 2000
-	maxPlaceholders = 64
-)
-
-// Open opens the SQLite database at path, creating it when it is not there.
+// Open opens a database; an SQLite file is made when it is not there. The error is ErrUnavailable
+// when the database does not answer.
 //
-// SQLite has one writer at a time, so all writing goes through one connection, and a writer waits
-// in our queue rather than in the database's busy loop. Commits are synchronous: an answered
-// request survives a power failure.
-func Open(ctx context.Context, path string) (*DB, error) {
-	const pragmas = "?_pragma=journal_mode(WAL)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)" +
-		"&_pragma=synchronous(FULL)&_pragma=cache_size(-16384)&_pragma=temp_store(MEMORY)"
-	writer, err := sql.Open("sqlite", "file:"+path+pragmas+"&_txlock=immediate")
+// Writing goes through one connection, one transaction after another; writers that wait may share one. Where
+// other programs may write to the same database, each first claims the one row that all of them change.
+func Open(ctx context.Context, source Source) (*DB, error) {
+	d, err := dialectOf(source.Kind)
 	if err != nil {
-		return nil, fmt.Errorf("open database %s: %w", path, err)
+		return nil, err
+	}
+	writer, err := d.connect(source, true)
+	if err != nil {
+		return nil, err
+	}
+	reader, err := d.connect(source, false)
+	if err != nil {
+		return nil, errors.Join(err, writer.Close())
 	}
 	writer.SetMaxOpenConns(1)
-	writer.SetConnMaxIdleTime(0)
-	if err := writer.PingContext(ctx); err != nil {
-		_ = writer.Close()
-		return nil, fmt.Errorf("open database %s: %w", path, err)
+	reader.SetMaxOpenConns(d.readers)
+	reader.SetMaxIdleConns(d.readers / 2)
+	db := &DB{source: source, dialect: d, writer: newPool(writer, d), reader: newPool(reader, d), maxAge: maxAge}
+	db.journal.start()
+	if err := db.writer.ping(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open database %s: %w", source, d.wrap("connect", err)), db.Close())
 	}
-	reader, err := sql.Open("sqlite", "file:"+path+pragmas+"&_pragma=query_only(1)")
-	if err != nil {
-		_ = writer.Close()
-		return nil, fmt.Errorf("open database %s: %w", path, err)
-	}
-	reader.SetMaxOpenConns(8)
-	reader.SetMaxIdleConns(4)
-	db := &DB{
-		writer: &pool{DB: writer, stmts: map[string]*sql.Stmt{}},
-		reader: &pool{DB: reader, stmts: map[string]*sql.Stmt{}},
-	}
-	db.journal.changed = make(chan struct{})
 	return db, nil
 }
 
+// Source says where the database is.
+func (db *DB) Source() Source { return db.source }
+
 // Close ends all connections.
 func (db *DB) Close() error {
+	db.journal.stop()
 	return errors.Join(db.reader.close(), db.writer.close())
 }
 
-// close ends a pool's connections, also those that statements are just being prepared on.
-func (p *pool) close() error {
-	p.mu.Lock()
-	p.closed = true
-	p.mu.Unlock()
-	err := p.Close()
-	p.keepers.Wait()
-	return err
+// Ping asks the database for a sign of life.
+func (db *DB) Ping(ctx context.Context) error {
+	return db.dialect.wrap("ping", db.reader.PingContext(ctx))
 }
 
-// Tx is a transaction. It belongs to one goroutine.
-type Tx struct {
-	ctx        context.Context
-	sql        *sql.Tx
-	pool       *pool
-	changes    []Change
-	statements *atomic.Int64
-	after      []func()
-}
-
-// ErrRetry is the error of a transaction that must be run again, for instance after a lost
-// compare-and-swap. Update does so by itself.
-var ErrRetry = errors.New("transaction must be run again")
+// How often and how long a transaction is run again.
+const (
+	maxRetries = 30 // on a Galera cluster with three servers each try loses two times in three
+	maxReturns = 4  // to a database that was lost
+	patience   = 40 * time.Second
+)
 
 // Update runs fn in a read-write transaction and commits when fn returns nil. What fn journaled
 // becomes visible to the journal's readers with the rows, in commit order. fn may be run again, so
-// it does no I/O but through the transaction.
+// it does no I/O but through the transaction. While it runs nobody else writes to the database. It must not wait
+// for anything that another Update's caller holds.
 func (db *DB) Update(ctx context.Context, fn func(tx *Tx) error) error {
-	for attempt := 0; ; attempt++ {
-		err := db.update(ctx, fn)
-		if err == nil || attempt == 10 || !again(err) || ctx.Err() != nil {
+	began := time.Now()
+	alone := isLong(ctx)
+	for attempt := 1; ; attempt++ {
+		err := db.update(ctx, fn, alone)
+		most := 0
+		switch {
+		case errors.Is(err, errAgain): // alone it meets the error that is its own, if there is one
+			alone, attempt = true, attempt-1
+			continue
+		case err == nil || ctx.Err() != nil || errors.Is(err, ErrUncertain) || time.Since(began) > patience:
+		case errors.Is(err, ErrRetry):
+			most = maxRetries
+		case errors.Is(err, ErrUnavailable):
+			most = maxReturns
+		}
+		if attempt > most {
 			return err
 		}
-		time.Sleep(time.Duration(attempt+1) * 2 * time.Millisecond)
+		alone = true
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(rand.N(2 * time.Duration(attempt) * 100 * time.Millisecond / time.Duration(most))): // at random: who lost together must not come together
+		}
 	}
 }
 
-func (db *DB) update(ctx context.Context, fn func(tx *Tx) error) error {
-	tx, err := db.begin(ctx, db.writer, nil)
-	if err != nil {
-		return err
+// update runs fn once, in a transaction of its own or, unless it is to be alone, together with other writers.
+func (db *DB) update(ctx context.Context, fn func(tx *Tx) error, alone bool) error {
+	if err := db.turn.take(ctx, alone); err != nil {
+		return fmt.Errorf("wait for the turn to write: %w", err)
 	}
-	defer func() { _ = tx.sql.Rollback() }()
-	if err := fn(tx); err != nil {
-		return err
+	g := db.open
+	db.open = nil
+	if g == nil {
+		g = db.newGroup()
 	}
-	if err := tx.writeJournal(); err != nil {
-		return err
+	returned := false
+	defer func() {
+		if !returned { // fn has panicked
+			g.failed = errStopped
+			g.end()
+			db.turn.end()
+		}
+	}()
+	own := g.run(ctx, fn)
+	returned = true
+	if !alone && g.grows() && db.pass(g) {
+		<-g.done
+	} else {
+		g.end()
+		db.turn.end()
 	}
-	if err := tx.sql.Commit(); err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	for _, f := range tx.after {
-		f()
-	}
-	if len(tx.changes) > 0 {
-		db.journal.wake()
-	}
-	return nil
+	return g.outcome(own)
 }
+
+// pass has the next writer go on in a group, if one waits and may.
+func (db *DB) pass(g *group) bool {
+	db.open = g
+	if db.turn.pass() {
+		return true
+	}
+	db.open = nil
+	return false
+}
+
+type longKey struct{}
+
+// WithLong gives a context whose writing transactions take long: nobody is to wait for the end of one that shares
+// their transaction.
+func WithLong(ctx context.Context) context.Context { return context.WithValue(ctx, longKey{}, true) }
+
+func isLong(ctx context.Context) bool { return ctx.Value(longKey{}) != nil }
 
 // View runs fn in a read-only transaction: everything it reads is of one moment.
 func (db *DB) View(ctx context.Context, fn func(tx *Tx) error) error {
-	tx, err := db.begin(ctx, db.reader, &sql.TxOptions{ReadOnly: true})
+	tx, err := db.begin(ctx, db.reader, db.dialect.view)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = tx.sql.Rollback() }()
 	return fn(tx)
-}
-
-func (db *DB) begin(ctx context.Context, p *pool, opts *sql.TxOptions) (*Tx, error) {
-	t, err := p.BeginTx(ctx, opts)
-	if err != nil {
-		return nil, fmt.Errorf("begin: %w", err)
-	}
-	return &Tx{ctx: ctx, sql: t, pool: p, statements: counter(ctx)}, nil
-}
-
-// again says whether a transaction that failed with err may succeed when run once more.
-func again(err error) bool {
-	if errors.Is(err, ErrRetry) {
-		return true
-	}
-	text := err.Error()
-	return strings.Contains(text, "SQLITE_BUSY") || strings.Contains(text, "database is locked")
-}
-
-// Exec runs a statement and gives the number of rows that it touched.
-func (tx *Tx) Exec(query string, args ...any) (int64, error) {
-	stmt, err := tx.statement(query)
-	if err != nil {
-		return 0, err
-	}
-	result, err := stmt.ExecContext(tx.ctx, args...)
-	if err != nil {
-		return 0, fmt.Errorf("%s: %w", brief(query), err)
-	}
-	return result.RowsAffected()
-}
-
-// Query runs a statement that gives rows.
-func (tx *Tx) Query(query string, args ...any) (*sql.Rows, error) {
-	stmt, err := tx.statement(query)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := stmt.QueryContext(tx.ctx, args...)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", brief(query), err)
-	}
-	return rows, nil
-}
-
-// Each runs a statement and calls scan for every row.
-func (tx *Tx) Each(scan func(rows *sql.Rows) error, query string, args ...any) error {
-	rows, err := tx.Query(query, args...)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		if err := scan(rows); err != nil {
-			return fmt.Errorf("%s: %w", brief(query), err)
-		}
-	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("%s: %w", brief(query), err)
-	}
-	return nil
-}
-
-// One scans the first row into dest; found is false when there is none.
-func (tx *Tx) One(dest []any, query string, args ...any) (found bool, err error) {
-	rows, err := tx.Query(query, args...)
-	if err != nil {
-		return false, err
-	}
-	defer func() { _ = rows.Close() }()
-	if !rows.Next() {
-		return false, rows.Err()
-	}
-	if err := rows.Scan(dest...); err != nil {
-		return false, fmt.Errorf("%s: %w", brief(query), err)
-	}
-	return true, rows.Close()
-}
-
-// Count gives the number in the first column of the first row.
-func (tx *Tx) Count(query string, args ...any) (int, error) {
-	var n int
-	_, err := tx.One([]any{&n}, query, args...)
-	return n, err
-}
-
-// Context is the transaction's context.
-func (tx *Tx) Context() context.Context { return tx.ctx }
-
-// AfterCommit has f called once the transaction has been committed.
-func (tx *Tx) AfterCommit(f func()) { tx.after = append(tx.after, f) }
-
-// statement gives the prepared form of query in this transaction.
-func (tx *Tx) statement(query string) (*sql.Stmt, error) {
-	if tx.statements != nil {
-		tx.statements.Add(1)
-	}
-	p := tx.pool
-	p.mu.Lock()
-	stmt, known := p.stmts[query]
-	keep := !known && !p.closed && len(p.stmts) < maxStatements && strings.Count(query, "?") <= maxPlaceholders
-	if keep {
-		p.stmts[query] = nil
-		p.keepers.Go(func() { p.keep(query) })
-	}
-	p.mu.Unlock()
-	if stmt == nil {
-		prepared, err := tx.sql.PrepareContext(tx.ctx, query)
-		if err != nil {
-			return nil, fmt.Errorf("prepare %s: %w", brief(query), err)
-		}
-		return prepared, nil
-	}
-	return tx.sql.StmtContext(tx.ctx, stmt), nil
-}
-
-// keep prepares query for the transactions to come. It runs beside the transaction that first used
-// it, for the writer's only connection is busy with that one.
-func (p *pool) keep(query string) {
-	stmt, err := p.Prepare(query)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err != nil {
-		delete(p.stmts, query) // the next user prepares for itself and meets the error
-		return
-	}
-	p.stmts[query] = stmt
-}
-
-func brief(query string) string {
-	if len(query) > 120 {
-		return query[:120] + "…"
-	}
-	return query
-}
-
-type counterKey struct{}
-
-// WithCounter gives a context whose transactions count their statements into n; tests use it to
-// hold a list to a fixed number.
-func WithCounter(ctx context.Context, n *atomic.Int64) context.Context {
-	return context.WithValue(ctx, counterKey{}, n)
-}
-
-func counter(ctx context.Context) *atomic.Int64 {
-	n, _ := ctx.Value(counterKey{}).(*atomic.Int64)
-	return n
 }
