@@ -1,7 +1,7 @@
 package resource
 
-// Given says which attributes a client sent, and for maps and lists of maps which keys in them; the
-// keys are nil only for null.
+// Given says which attributes a client sent, and for maps and lists of maps which keys in them have a
+// value; the keys are nil only for null.
 type Given map[string][]string
 
 // Has says whether the client sent the attribute.
@@ -20,7 +20,8 @@ func (g Given) Any(names ...string) bool {
 	return false
 }
 
-// keysOf lists the distinct keys of a map or of a list of maps, in order of appearance.
+// keysOf lists the distinct keys of a map or of a list of maps whose values are not null, in order of
+// appearance: clients that read an object and send it back say null for what they were shown as null.
 func keysOf(v any) []string {
 	if v == nil {
 		return nil
@@ -28,7 +29,10 @@ func keysOf(v any) []string {
 	keys := []string{}
 	add := func(m map[string]any) {
 	next:
-		for key := range m {
+		for key, value := range m {
+			if value == nil {
+				continue
+			}
 			for _, have := range keys {
 				if have == key {
 					continue next

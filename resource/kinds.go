@@ -11,28 +11,29 @@ import (
 )
 
 // Text declares a string of at most max characters (0: no limit); column is the SQL column.
-func Text[T any](name, column string, max int, field func(t *T) *string) *Attribute[T] {
-	return &Attribute[T]{
+func Text[P any](name, column string, max int, field func(t P) *string) *AttributeOf[P] {
+	return &AttributeOf[P]{
 		Name: name, Column: column,
-		setDefault: func(*T) {},
-		decode: func(t *T, v any) error {
+		schema:     Schema{Type: "string", MaxLength: max},
+		setDefault: func(P) {},
+		decode: func(t P, v any) error {
 			text, err := StringValue(name, v, max)
 			if err == nil {
 				*field(t) = text
 			}
 			return err
 		},
-		encode: func(b []byte, t *T) []byte { return AppendString(b, *field(t)) },
-		value:  func(t *T) any { return *field(t) },
-		dest:   func(t *T) any { return field(t) },
+		encode: func(b []byte, t P) []byte { return AppendString(b, *field(t)) },
+		value:  func(t P) any { return *field(t) },
+		dest:   func(t P) any { return field(t) },
 	}
 }
 
 // Name declares a string for people: at most 255 characters, no control characters, no white space
 // at either end.
-func Name[T any](field func(t *T) *string) *Attribute[T] {
+func Name[P any](field func(t P) *string) *AttributeOf[P] {
 	a := Text("name", "name", 255, field)
-	a.decode = func(t *T, v any) error {
+	a.decode = func(t P, v any) error {
 		text, err := NameValue("name", v)
 		if err == nil {
 			*field(t) = text
@@ -43,24 +44,26 @@ func Name[T any](field func(t *T) *string) *Attribute[T] {
 }
 
 // OptionalText is Text whose empty value is null on the wire.
-func OptionalText[T any](name, column string, max int, field func(t *T) *string) *Attribute[T] {
+func OptionalText[P any](name, column string, max int, field func(t P) *string) *AttributeOf[P] {
 	a := Text(name, column, max, field)
+	a.schema.Nullable = true
 	decode := a.decode
-	a.decode = func(t *T, v any) error {
+	a.decode = func(t P, v any) error {
 		if v == nil {
 			*field(t) = ""
 			return nil
 		}
 		return decode(t, v)
 	}
-	a.encode = func(b []byte, t *T) []byte { return appendOptional(b, *field(t)) }
+	a.encode = func(b []byte, t P) []byte { return appendOptional(b, *field(t)) }
 	return a
 }
 
 // UUID declares a reference that is always there.
-func UUID[T any](name, column string, field func(t *T) *string) *Attribute[T] {
+func UUID[P any](name, column string, field func(t P) *string) *AttributeOf[P] {
 	a := Text(name, column, 36, field)
-	a.decode = func(t *T, v any) error {
+	a.schema.Format = "uuid"
+	a.decode = func(t P, v any) error {
 		id, err := UUIDValue(name, v)
 		if err == nil {
 			*field(t) = id
@@ -71,24 +74,26 @@ func UUID[T any](name, column string, field func(t *T) *string) *Attribute[T] {
 }
 
 // OptionalUUID declares a reference that may be null: "" in Go and in SQL.
-func OptionalUUID[T any](name, column string, field func(t *T) *string) *Attribute[T] {
+func OptionalUUID[P any](name, column string, field func(t P) *string) *AttributeOf[P] {
 	a := UUID(name, column, field)
+	a.schema.Nullable = true
 	decode := a.decode
-	a.decode = func(t *T, v any) error {
+	a.decode = func(t P, v any) error {
 		if v == nil {
 			*field(t) = ""
 			return nil
 		}
 		return decode(t, v)
 	}
-	a.encode = func(b []byte, t *T) []byte { return appendOptional(b, *field(t)) }
+	a.encode = func(b []byte, t P) []byte { return appendOptional(b, *field(t)) }
 	return a
 }
 
 // Enum declares one of a few words. With optional, null is "" in Go and in SQL.
-func Enum[T any](name, column string, words []string, optional bool, field func(t *T) *string) *Attribute[T] {
+func Enum[P any](name, column string, words []string, optional bool, field func(t P) *string) *AttributeOf[P] {
 	a := Text(name, column, 0, field)
-	a.decode = func(t *T, v any) error {
+	a.schema.Enum, a.schema.Nullable = words, optional
+	a.decode = func(t P, v any) error {
 		if v == nil && optional {
 			*field(t) = ""
 			return nil
@@ -101,36 +106,38 @@ func Enum[T any](name, column string, words []string, optional bool, field func(
 		return nil
 	}
 	if optional {
-		a.encode = func(b []byte, t *T) []byte { return appendOptional(b, *field(t)) }
+		a.encode = func(b []byte, t P) []byte { return appendOptional(b, *field(t)) }
 	}
 	return a
 }
 
 // Bool declares a boolean; clients may also send 0/1 and the words that the original takes.
-func Bool[T any](name, column string, field func(t *T) *bool) *Attribute[T] {
-	return &Attribute[T]{
+func Bool[P any](name, column string, field func(t P) *bool) *AttributeOf[P] {
+	return &AttributeOf[P]{
 		Name: name, Column: column,
-		setDefault: func(*T) {},
-		decode: func(t *T, v any) error {
+		schema:     Schema{Type: "boolean"},
+		setDefault: func(P) {},
+		decode: func(t P, v any) error {
 			b, err := BoolValue(v)
 			if err == nil {
 				*field(t) = b
 			}
 			return err
 		},
-		encode:    func(b []byte, t *T) []byte { return AppendBool(b, *field(t)) },
-		value:     func(t *T) any { return *field(t) },
-		dest:      func(t *T) any { return field(t) },
+		encode:    func(b []byte, t P) []byte { return AppendBool(b, *field(t)) },
+		value:     func(t P) any { return *field(t) },
+		dest:      func(t P) any { return field(t) },
 		filterArg: func(text string) (any, error) { return BoolValue(text) },
 	}
 }
 
 // Int declares an integer within bounds.
-func Int[T any](name, column string, min, max int, field func(t *T) *int) *Attribute[T] {
-	return &Attribute[T]{
+func Int[P any](name, column string, min, max int, field func(t P) *int) *AttributeOf[P] {
+	return &AttributeOf[P]{
 		Name: name, Column: column,
-		setDefault: func(*T) {},
-		decode: func(t *T, v any) error {
+		schema:     Schema{Type: "integer", Bounded: true, Min: min, Max: max},
+		setDefault: func(P) {},
+		decode: func(t P, v any) error {
 			n, err := IntValue(v)
 			if err != nil {
 				return err
@@ -141,26 +148,27 @@ func Int[T any](name, column string, min, max int, field func(t *T) *int) *Attri
 			*field(t) = n
 			return nil
 		},
-		encode:    func(b []byte, t *T) []byte { return AppendInt(b, int64(*field(t))) },
-		value:     func(t *T) any { return *field(t) },
-		dest:      func(t *T) any { return field(t) },
+		encode:    func(b []byte, t P) []byte { return AppendInt(b, int64(*field(t))) },
+		value:     func(t P) any { return *field(t) },
+		dest:      func(t P) any { return field(t) },
 		filterArg: func(text string) (any, error) { return IntValue(text) },
 	}
 }
 
 // OptionalInt is Int whose absence, null on the wire, is the value none in Go and in SQL.
-func OptionalInt[T any](name, column string, min, max, none int, field func(t *T) *int) *Attribute[T] {
+func OptionalInt[P any](name, column string, min, max, none int, field func(t P) *int) *AttributeOf[P] {
 	a := Int(name, column, min, max, field)
+	a.schema.Nullable = true
 	decode := a.decode
-	a.decode = func(t *T, v any) error {
+	a.decode = func(t P, v any) error {
 		if v == nil {
 			*field(t) = none
 			return nil
 		}
 		return decode(t, v)
 	}
-	a.setDefault = func(t *T) { *field(t) = none }
-	a.encode = func(b []byte, t *T) []byte {
+	a.setDefault = func(t P) { *field(t) = none }
+	a.encode = func(b []byte, t P) []byte {
 		if *field(t) == none {
 			return append(b, "null"...)
 		}
@@ -170,20 +178,21 @@ func OptionalInt[T any](name, column string, min, max, none int, field func(t *T
 }
 
 // MAC declares an Ethernet address.
-func MAC[T any](name, column string, field func(t *T) *address.MAC) *Attribute[T] {
-	return &Attribute[T]{
+func MAC[P any](name, column string, field func(t P) *address.MAC) *AttributeOf[P] {
+	return &AttributeOf[P]{
 		Name: name, Column: column,
-		setDefault: func(*T) {},
-		decode: func(t *T, v any) error {
+		schema:     Schema{Type: "string", Format: "mac"},
+		setDefault: func(P) {},
+		decode: func(t P, v any) error {
 			m, err := MACValue(name, v)
 			if err == nil {
 				*field(t) = m
 			}
 			return err
 		},
-		encode: func(b []byte, t *T) []byte { return AppendString(b, field(t).String()) },
-		value:  func(t *T) any { return field(t).String() },
-		dest:   func(t *T) any { return textDest{field(t)} },
+		encode: func(b []byte, t P) []byte { return AppendString(b, field(t).String()) },
+		value:  func(t P) any { return field(t).String() },
+		dest:   func(t P) any { return textDest{field(t)} },
 		filterArg: func(text string) (any, error) {
 			m, err := address.ParseMAC(text)
 			if err != nil {
@@ -195,11 +204,12 @@ func MAC[T any](name, column string, field func(t *T) *address.MAC) *Attribute[T
 }
 
 // IP declares an address that may be null (the zero netip.Addr).
-func IP[T any](name, column string, field func(t *T) *netip.Addr) *Attribute[T] {
-	return &Attribute[T]{
+func IP[P any](name, column string, field func(t P) *netip.Addr) *AttributeOf[P] {
+	return &AttributeOf[P]{
 		Name: name, Column: column,
-		setDefault: func(*T) {},
-		decode: func(t *T, v any) error {
+		schema:     Schema{Type: "string", Format: "ip", Nullable: true},
+		setDefault: func(P) {},
+		decode: func(t P, v any) error {
 			if v == nil {
 				*field(t) = netip.Addr{}
 				return nil
@@ -210,9 +220,9 @@ func IP[T any](name, column string, field func(t *T) *netip.Addr) *Attribute[T] 
 			}
 			return err
 		},
-		encode: func(b []byte, t *T) []byte { return AppendIP(b, *field(t)) },
-		value:  func(t *T) any { return addrText(*field(t)) },
-		dest:   func(t *T) any { return textDest{field(t)} },
+		encode: func(b []byte, t P) []byte { return AppendIP(b, *field(t)) },
+		value:  func(t P) any { return addrText(*field(t)) },
+		dest:   func(t P) any { return textDest{field(t)} },
 		filterArg: func(text string) (any, error) {
 			if ip, err := netip.ParseAddr(text); err == nil {
 				return ip.String(), nil
@@ -224,31 +234,31 @@ func IP[T any](name, column string, field func(t *T) *netip.Addr) *Attribute[T] 
 
 // JSON declares a value that is kept as JSON text in one column: a short list or map that is never
 // searched. parse converts and validates a client's value; the field's own JSON form is the wire's.
-func JSON[T, V any](name, column string, field func(t *T) *V, parse func(value any) (V, error)) *Attribute[T] {
-	return &Attribute[T]{
+func JSON[P, V any](name, column string, field func(t P) *V, parse func(value any) (V, error)) *AttributeOf[P] {
+	return &AttributeOf[P]{
 		Name: name, Column: column, raw: true,
-		setDefault: func(*T) {},
-		decode: func(t *T, v any) error {
+		setDefault: func(P) {},
+		decode: func(t P, v any) error {
 			parsed, err := parse(v)
 			if err == nil {
 				*field(t) = parsed
 			}
 			return err
 		},
-		encode: func(b []byte, t *T) []byte { return AppendJSON(b, *field(t)) },
-		value: func(t *T) any {
+		encode: func(b []byte, t P) []byte { return AppendJSON(b, *field(t)) },
+		value: func(t P) any {
 			text, err := json.Marshal(*field(t))
 			if err != nil {
 				panic("resource: " + name + " has no JSON form: " + err.Error())
 			}
 			return string(text)
 		},
-		dest: func(t *T) any { return jsonDest{field(t)} },
+		dest: func(t P) any { return jsonDest{field(t)} },
 	}
 }
 
 // Computed declares a read-only attribute that lives in no column of the resource: a loader or a
 // rule fills the struct. value may be nil.
-func Computed[T any](name string, encode func(b []byte, t *T) []byte, value func(t *T) any) *Attribute[T] {
-	return &Attribute[T]{Name: name, setDefault: func(*T) {}, encode: encode, value: value}
+func Computed[P any](name string, encode func(b []byte, t P) []byte, value func(t P) any) *AttributeOf[P] {
+	return &AttributeOf[P]{Name: name, setDefault: func(P) {}, encode: encode, value: value}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -19,56 +20,64 @@ type Standard struct {
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
 	Tags        []string
+
+	row bool // only the own row was read
 }
+
+// MarkRow says that only the object's own row was read: what other tables have of it is not there.
+func (s *Standard) MarkRow() { s.row = true }
+
+// IsRow says whether only the object's own row was read.
+func (s *Standard) IsRow() bool { return s.row }
 
 // Standards declares id, tenant_id, project_id, name, description, revision_number, created_at and
 // updated_at; the columns bear the same names (project_id only once).
-func Standards[T any](of func(t *T) *Standard) []*Attribute[T] {
-	return append([]*Attribute[T]{
-		ID(func(t *T) *string { return &of(t).ID }),
-		Name(func(t *T) *string { return &of(t).Name }).Post().Put().Sort(),
-	}, append(Project(func(t *T) *string { return &of(t).ProjectID }), Stamps(of)...)...)
+func Standards[P any](of func(t P) *Standard) []*AttributeOf[P] {
+	return append([]*AttributeOf[P]{
+		ID(func(t P) *string { return &of(t).ID }),
+		Name(func(t P) *string { return &of(t).Name }).Post().Put().Sort(),
+	}, append(Project(func(t P) *string { return &of(t).ProjectID }), Stamps(of)...)...)
 }
 
 // ID declares the primary key.
-func ID[T any](field func(t *T) *string) *Attribute[T] {
+func ID[P any](field func(t P) *string) *AttributeOf[P] {
 	return UUID("id", "id", field).Sort()
 }
 
 // Project declares project_id and its twin tenant_id.
-func Project[T any](field func(t *T) *string) []*Attribute[T] {
+func Project[P any](field func(t P) *string) []*AttributeOf[P] {
 	project := Text("project_id", "project_id", 255, field).Post().Sort()
 	tenant := Text("tenant_id", "project_id", 255, field).Post().Sort()
-	return []*Attribute[T]{tenant, project}
+	return []*AttributeOf[P]{tenant, project}
 }
 
 // Stamps declares description, revision_number, created_at and updated_at.
-func Stamps[T any](of func(t *T) *Standard) []*Attribute[T] {
-	revision := &Attribute[T]{
-		Name: "revision_number", Column: "revision_number", filter: true,
-		encode:    func(b []byte, t *T) []byte { return AppendInt(b, of(t).Revision) },
-		value:     func(t *T) any { return of(t).Revision },
-		dest:      func(t *T) any { return &of(t).Revision },
+func Stamps[P any](of func(t P) *Standard) []*AttributeOf[P] {
+	revision := &AttributeOf[P]{
+		Name: "revision_number", Column: "revision_number", filter: true, schema: Schema{Type: "integer"},
+		encode:    func(b []byte, t P) []byte { return AppendInt(b, of(t).Revision) },
+		value:     func(t P) any { return of(t).Revision },
+		dest:      func(t P) any { return &of(t).Revision },
 		filterArg: func(text string) (any, error) { return IntValue(text) },
 	}
-	return []*Attribute[T]{
-		Text("description", "description", 255, func(t *T) *string { return &of(t).Description }).Post().Put().Filter(),
+	return []*AttributeOf[P]{
+		Text("description", "description", 255, func(t P) *string { return &of(t).Description }).Post().Put().Filter(),
 		revision,
-		stamp("created_at", func(t *T) *time.Time { return &of(t).CreatedAt }),
-		stamp("updated_at", func(t *T) *time.Time { return &of(t).UpdatedAt }),
+		stamp("created_at", func(t P) *time.Time { return &of(t).CreatedAt }),
+		stamp("updated_at", func(t P) *time.Time { return &of(t).UpdatedAt }),
 	}
 }
 
 // stamp is a time of second precision in UTC, kept as its wire text.
-func stamp[T any](name string, field func(t *T) *time.Time) *Attribute[T] {
-	return &Attribute[T]{
-		Name: name, Column: name,
-		encode: func(b []byte, t *T) []byte {
+func stamp[P any](name string, field func(t P) *time.Time) *AttributeOf[P] {
+	return &AttributeOf[P]{
+		Name: name, Column: name, schema: Schema{Type: "string", Format: "date-time"},
+		encode: func(b []byte, t P) []byte {
 			b = append(b, '"')
 			return append(field(t).UTC().AppendFormat(b, wireTime), '"')
 		},
-		value: func(t *T) any { return field(t).UTC().Format(wireTime) },
-		dest:  func(t *T) any { return timeDest{field(t)} },
+		value: func(t P) any { return field(t).UTC().Format(wireTime) },
+		dest:  func(t P) any { return timeDest{field(t)} },
 	}
 }
 
@@ -132,3 +141,14 @@ func addrText(a netip.Addr) string {
 
 // TextDest is an SQL scan destination for a value that reads text, such as *netip.Prefix.
 func TextDest(to encoding.TextUnmarshaler) any { return textDest{to} }
+
+// Replace gives the list with the attribute of the same name replaced.
+func Replace[P any](list []*AttributeOf[P], a *AttributeOf[P]) []*AttributeOf[P] {
+	out := slices.Clone(list)
+	for i, have := range out {
+		if have.Name == a.Name {
+			out[i] = a
+		}
+	}
+	return out
+}
