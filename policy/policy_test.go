@@ -197,6 +197,8 @@ func TestScopesAndOlderDefaults(t *testing.T) {
 		{"unless scopes are ignored", open.Allows("create_network", people["system"], own), true},
 		{"IsAdmin", neutron(t).IsAdmin(people["admin"]), true},
 		{"IsAdmin of a member", neutron(t).IsAdmin(people["member"]), false},
+		{"IsAdmin of the system's administrator", neutron(t).IsAdmin(people["system"]), false},
+		{"unless scopes are ignored", open.IsAdmin(people["system"]), true},
 		{"IsAdmin of nobody", neutron(t).IsAdmin(nil), false},
 	} {
 		if test.got != test.want {

@@ -83,6 +83,9 @@ func link(defaults []Default, overrides []override, deprecated bool) (*ruleset, 
 			errs = append(errs, err)
 		}
 	}
+	for _, r := range set.byName {
+		callersFirst(r.check)
+	}
 	set.admin = set.byName[adminRule]
 	return set, errs
 }
@@ -143,6 +146,39 @@ func (s *ruleset) resolveCheck(r *rule, k check, path []string) error {
 		}
 	}
 	return nil
+}
+
+// callersFirst puts what only the caller decides before what must look at the object, wherever one of several is
+// enough: an object's attribute may have to be read first.
+func callersFirst(k check) {
+	if list, is := k.(anyOf); is {
+		slices.SortStableFunc(list, func(a, b check) int {
+			switch x, y := looksAtTarget(a), looksAtTarget(b); {
+			case x == y:
+				return 0
+			case x:
+				return 1
+			}
+			return -1
+		})
+	}
+	for _, part := range parts(k) {
+		callersFirst(part)
+	}
+}
+
+func looksAtTarget(k check) bool {
+	switch k := k.(type) {
+	case *alias:
+		return k.rule != nil && k.rule.needsTarget
+	case fieldCheck:
+		return true
+	case equalCheck:
+		return k.right.needsTarget()
+	case roleCheck:
+		return k.name.needsTarget()
+	}
+	return slices.ContainsFunc(parts(k), looksAtTarget)
 }
 
 func (r *rule) wrong(format string, args ...any) error {
