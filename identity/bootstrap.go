@@ -17,6 +17,7 @@ import (
 // The files of the state directory.
 const (
 	identityFile = "identity.yaml"
+	addedFile    = "identity-api.json" // what the API made
 	cloudsFile   = "clouds.yaml"
 	keysDir      = "fernet-keys"
 	revokedFile  = "revoked-tokens"

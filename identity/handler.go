@@ -34,8 +34,8 @@ func (s *Service) Mount(mux *http.ServeMux) {
 	mux.Handle(Prefix+"/", h)
 }
 
-// Handler serves Keystone's API v3, for paths with or without Prefix. Users, projects and roles can
-// only be read: they are changed in identity.yaml.
+// Handler serves Keystone's API v3, for paths with or without Prefix. What identity.yaml has can only
+// be read through it; what it makes is in a file of its own.
 func (s *Service) Handler() http.Handler {
 	mux := http.NewServeMux()
 	open := func(pattern string, fn func(*http.Request) (answer, error)) {
@@ -63,16 +63,13 @@ func (s *Service) Handler() http.Handler {
 	closed("GET /v3/auth/domains", s.ownDomains)
 	closed("GET /v3/auth/system", s.ownSystem)
 	closed("GET /v3/users/{id}/projects", s.userProjects)
-	closed("GET /v3/role_assignments", s.roleAssignments)
+	s.writing(closed)
 	for _, c := range collections {
 		closed("GET /v3/"+c.plural, s.list(c))
 		closed("GET /v3/"+c.plural+"/{id}", s.show(c))
 	}
 	closed("/", func(_ *session, r *http.Request) (answer, error) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			return answer{}, refuse(http.StatusForbidden, "The built-in identity service can't be changed through its API: edit %s on the server.", identityFile)
-		}
-		return answer{}, refuse(http.StatusNotFound, "The resource could not be found.")
+		return answer{}, refuse(http.StatusNotFound, "The resource could not be found: the built-in identity service has no %s %s.", r.Method, r.URL.Path)
 	})
 	return plainPath(mux)
 }
@@ -247,6 +244,9 @@ func (x *session) answer(status int, r *http.Request) answer {
 	who["password_expires_at"] = nil
 	body := object{
 		"methods": t.Methods, "user": who, "audit_ids": t.AuditIDs, "issued_at": stamp(t.Issued), "expires_at": stamp(t.Expires),
+	}
+	if c := x.credential; c != nil {
+		body["application_credential"] = object{"id": c.ID, "name": c.Name, "restricted": !c.Unrestricted}
 	}
 	scoped := true
 	switch {

@@ -21,6 +21,15 @@ type Authenticator interface {
 	Authenticate(ctx context.Context, token string) (*policy.Credentials, error)
 }
 
+// ExpiredAuthenticator is an Authenticator that can check tokens that have expired: a service that finishes what a
+// user began shows the user's token beside its own.
+type ExpiredAuthenticator interface {
+	Authenticator
+
+	// AuthenticateExpired is Authenticate for a token that may have expired, as far as the identity service allows.
+	AuthenticateExpired(ctx context.Context, token string) (*policy.Credentials, error)
+}
+
 var (
 	// ErrInvalidToken: the token is malformed, expired, revoked, or of somebody who has lost access.
 	ErrInvalidToken = errors.New("the token is not valid")

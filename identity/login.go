@@ -2,7 +2,6 @@ package identity
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -48,13 +47,28 @@ func (s *Service) logIn(ctx context.Context, l *login, from string) (*session, e
 			if u != nil && u.ID != old.user.ID {
 				return nil, refuse(http.StatusUnauthorized, "the methods name different users")
 			}
+			if old.credential != nil {
+				return nil, refuse(http.StatusForbidden, "A token of an application credential can't be exchanged for another one.")
+			}
 			u = d.users[old.user.ID]
 			// A rescoped token lives no longer than the one it comes from.
 			t.Expires = old.token.Expires
 			t.AuditIDs = append(t.AuditIDs, old.token.AuditIDs[len(old.token.AuditIDs)-1])
 			t.Methods = union(t.Methods, old.token.Methods)
+		case "application_credential":
+			if len(l.methods) > 1 || l.scope != (scopeRef{}) {
+				return nil, refuse(http.StatusUnauthorized, "an application credential has its own scope, and goes with no other method")
+			}
+			c, err := s.checkCredential(ctx, d, l.credential, from)
+			if err != nil {
+				return nil, err
+			}
+			u, l.scope.project, t.CredentialID = d.users[c.User], &projectRef{ID: c.Project}, c.ID
+			if expires := c.Expires.Unix(); !c.Expires.IsZero() && expires < t.Expires {
+				t.Expires = expires
+			}
 		default:
-			return nil, refuse(http.StatusUnauthorized, "the method %q is not supported; use password or token", method)
+			return nil, refuse(http.StatusUnauthorized, "the method %q is not supported; use password, token or application_credential", method)
 		}
 	}
 	if !d.usable(u) {
@@ -77,23 +91,39 @@ func (s *Service) logIn(ctx context.Context, l *login, from string) (*session, e
 }
 
 func (s *Service) checkPassword(ctx context.Context, d *directory, p *passwordLogin, from string) (*user, error) {
-	u := d.findUser(p)
+	u := d.findUser(&p.User.userRef)
 	who := p.User.ID + "\x00" + p.User.Name
 	if u != nil {
 		who = u.ID // however it was named
 	}
+	if err := s.passwords.check(ctx, u.secret(), *p.User.Password, watchedName(who, from), s.options.Now()); err != nil {
+		return nil, loginRefusal(err)
+	}
+	return u, nil
+}
+
+// checkCredential gives the application credential of a login whose secret is right.
+func (s *Service) checkCredential(ctx context.Context, d *directory, l *credentialLogin, from string) (*credential, error) {
+	c := d.findCredential(l)
+	who := "application credential " + l.ID + "\x00" + l.Name
+	if c != nil {
+		who = c.ID
+	}
+	if err := s.passwords.check(ctx, c.secret(), *l.Secret, watchedName(who, from), s.options.Now()); err != nil {
+		return nil, loginRefusal(err)
+	}
+	if !c.Expires.IsZero() && !s.options.Now().Before(c.Expires) {
+		return nil, refuse(http.StatusUnauthorized, "the application credential has expired")
+	}
+	return c, nil
+}
+
+// watchedName is whom failures are counted for.
+func watchedName(who, from string) string {
 	if len(who) > 128 {
 		who = derivedID(who)
 	}
-	switch err := s.passwords.check(ctx, u, *p.User.Password, who+"\x00"+from, s.options.Now()); {
-	case errors.Is(err, errTooMany):
-		return nil, refuse(http.StatusTooManyRequests, "%v", err)
-	case errors.Is(err, errBusy):
-		return nil, refuse(http.StatusServiceUnavailable, "%v", err)
-	case err != nil:
-		return nil, refuse(http.StatusUnauthorized, "%v", err)
-	}
-	return u, nil
+	return who + "\x00" + from
 }
 
 // resolve finds the scope that is asked for and checks that the user has a role there.

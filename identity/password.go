@@ -44,10 +44,28 @@ func newPasswords() (*passwords, error) {
 	return &passwords{turn: make(chan struct{}, atOnce), dummy: dummy, failures: map[string]*rate.Limiter{}}, nil
 }
 
-// check says whether the password is u's; u is nil when there is no such user. who is whom failures
-// are counted for: the user as named by the caller, and the caller's address, so that nobody locks
-// others out. Errors are errWrongPassword, errTooMany, errBusy.
-func (p *passwords) check(ctx context.Context, u *user, password, who string, now time.Time) error {
+// secret is what a password is held against; with neither set, nothing matches.
+type secret struct{ hash, clear string }
+
+// secret of a user, who may be nil: there is none of that name.
+func (u *user) secret() secret {
+	if u == nil {
+		return secret{}
+	}
+	return secret{u.PasswordHash, u.Password}
+}
+
+// secret of an application credential, which may be nil.
+func (c *credential) secret() secret {
+	if c == nil {
+		return secret{}
+	}
+	return secret{hash: c.SecretHash}
+}
+
+// check says whether the password is the secret. who is whom failures are counted for: the user as
+// named by the caller, and the caller's address, so that nobody locks others out. Errors are errWrongPassword, errTooMany, errBusy.
+func (p *passwords) check(ctx context.Context, is secret, password, who string, now time.Time) error {
 	if !p.mayTry(who, now) {
 		return errTooMany
 	}
@@ -58,7 +76,7 @@ func (p *passwords) check(ctx context.Context, u *user, password, who string, no
 	if !p.mayTry(who, now) { // others may have failed while this one waited
 		return errTooMany
 	}
-	if !p.matches(u, password) {
+	if !p.matches(is, password) {
 		p.failed(who, now)
 		return errWrongPassword
 	}
@@ -79,15 +97,15 @@ func (p *passwords) wait(ctx context.Context) error {
 
 func (p *passwords) done() { <-p.turn }
 
-func (p *passwords) matches(u *user, password string) bool {
-	if u != nil && u.Password != "" {
-		given, want := sha256.Sum256([]byte(password)), sha256.Sum256([]byte(u.Password))
+func (p *passwords) matches(is secret, password string) bool {
+	if is.clear != "" {
+		given, want := sha256.Sum256([]byte(password)), sha256.Sum256([]byte(is.clear))
 		return subtle.ConstantTimeCompare(given[:], want[:]) == 1
 	}
-	known := u != nil && u.PasswordHash != ""
+	known := is.hash != ""
 	hash := p.dummy
 	if known {
-		hash = []byte(u.PasswordHash)
+		hash = []byte(is.hash)
 	}
 	// bcrypt looks at no more than 72 bytes; a longer password would match by its beginning.
 	same := bcrypt.CompareHashAndPassword(hash, []byte(password)) == nil

@@ -12,17 +12,18 @@ type collection struct {
 	plural, singular string
 	public           bool                             // any token may read it
 	own              func(x *session, id string) bool // what others than administrators may be shown; nil: nothing
+	domain           string                           // the attribute with the domain that it is in
 }
 
 var collections = []collection{
-	{plural: "domains", singular: "domain", own: func(x *session, id string) bool {
+	{plural: "domains", singular: "domain", domain: "id", own: func(x *session, id string) bool {
 		return id == x.user.Domain || id == x.credentials.ProjectDomainID || id == x.token.DomainID
 	}},
-	{plural: "projects", singular: "project", own: func(x *session, id string) bool {
+	{plural: "projects", singular: "project", domain: "domain_id", own: func(x *session, id string) bool {
 		return x.directory.access(x.user, scope{ProjectID: id}) != nil && id != ""
 	}},
-	{plural: "users", singular: "user", own: func(x *session, id string) bool { return id == x.user.ID }},
-	{plural: "groups", singular: "group"},
+	{plural: "users", singular: "user", domain: "domain_id", own: func(x *session, id string) bool { return id == x.user.ID }},
+	{plural: "groups", singular: "group", domain: "domain_id"},
 	{plural: "roles", singular: "role"},
 	{plural: "services", singular: "service"},
 	{plural: "endpoints", singular: "endpoint"},
@@ -33,36 +34,70 @@ func forbidden(action string) error {
 	return refuse(http.StatusForbidden, "You are not authorized to perform the requested action: %s.", action)
 }
 
-// isAdmin says whether the session may read everything.
-func (x *session) isAdmin() bool { return x.has("admin") }
+// isAdmin says whether the session may read and change everything: an administrator's of the system or
+// of a project. One whose token is for a domain only reads what is in the domain.
+func (x *session) isAdmin() bool {
+	return x.has("admin") && (x.token.System || x.token.ProjectID != "")
+}
 
 // mayRead adds those who may read the whole system but change nothing.
 func (x *session) mayRead() bool { return x.isAdmin() || x.token.System && x.has("reader") }
 
-// list is GET of a collection.
+// readsDomain says whether the session may read what is in its domain.
+func (x *session) readsDomain() bool { return x.token.DomainID != "" && x.has("reader") }
+
+// list is GET of a collection. Readers of a domain see what is in it.
 func (s *Service) list(c collection) caller {
 	return func(x *session, r *http.Request) (answer, error) {
-		if !c.public && !x.mayRead() {
+		list := x.directory.objects[c.plural]
+		switch {
+		case c.public || x.mayRead():
+		case c.domain != "" && x.readsDomain():
+			list = filter(list, url.Values{c.domain: {x.token.DomainID}})
+		default:
 			return answer{}, forbidden("identity:list_" + c.plural)
 		}
-		return s.many(c.plural, filter(x.directory.objects[c.plural], r.URL.Query()), r), nil
+		for _, name := range unknownFilters {
+			if r.URL.Query().Has(name) {
+				return answer{}, refuse(http.StatusBadRequest, "The built-in identity service can't filter by '%s'.", name)
+			}
+		}
+		return s.many(c.plural, filter(list, r.URL.Query()), r), nil
 	}
 }
+
+// unknownFilters would show too much if they were passed over.
+var unknownFilters = []string{"tags", "tags-any", "not-tags", "not-tags-any", "password_expires_at", "idp_id", "protocol_id", "unique_id"}
 
 // show is GET of one object, by id only: clients look names up by ?name= after a 404.
 func (s *Service) show(c collection) caller {
 	return func(x *session, r *http.Request) (answer, error) {
 		id := r.PathValue("id")
-		if !c.public && !x.mayRead() && (c.own == nil || !c.own(x, id)) {
+		o := lookUp(x.directory.objects[c.plural], id)
+		if !c.public && !x.mayRead() && (c.own == nil || !c.own(x, id)) &&
+			(o == nil || c.domain == "" || !x.readsDomain() || o[c.domain] != x.token.DomainID) {
 			return answer{}, forbidden("identity:get_" + c.singular)
 		}
-		for _, o := range x.directory.objects[c.plural] {
-			if o["id"] == id {
-				return answer{status: http.StatusOK, body: object{c.singular: s.linked(c.plural, o)}}, nil
+		if o == nil {
+			return answer{}, missing(c.singular, id)
+		}
+		for _, name := range []string{"parents_as_list", "parents_as_ids", "subtree_as_list", "subtree_as_ids"} {
+			if c.singular == "project" && r.URL.Query().Has(name) {
+				return answer{}, refuse(http.StatusBadRequest, "The built-in identity service has no '%s'.", name)
 			}
 		}
-		return answer{}, refuse(http.StatusNotFound, "Could not find %s: %s.", c.singular, id)
+		return answer{status: http.StatusOK, body: object{c.singular: s.linked(c.plural, o)}}, nil
 	}
+}
+
+// lookUp finds an object by its id, or gives nil.
+func lookUp(list []object, id string) object {
+	for _, o := range list {
+		if o["id"] == id {
+			return o
+		}
+	}
+	return nil
 }
 
 // many is the answer with a list of objects.
@@ -90,7 +125,7 @@ func (s *Service) linked(plural string, o object) object {
 }
 
 // filter keeps the objects whose attributes have the values of the query's parameters of the same
-// names. Other parameters are left alone, as in Keystone.
+// names, or compare as "name__contains" says. Parameters that name no attribute are left alone, as in Keystone.
 func filter(list []object, query url.Values) []object {
 	var kept []object
 	for _, o := range list {
@@ -102,24 +137,41 @@ func filter(list []object, query url.Values) []object {
 }
 
 func matches(o object, query url.Values) bool {
-	for key, values := range query {
+	for parameter, values := range query {
+		key, comparison, _ := strings.Cut(parameter, "__")
+		want := values[0]
 		switch have := o[key].(type) {
 		case string:
-			if have != values[0] {
+			if !compare(have, comparison, want) {
 				return false
 			}
 		case bool:
-			want := values[0] != "0" && !strings.EqualFold(values[0], "false")
-			if have != want {
+			if have != (want != "0" && !strings.EqualFold(want, "false")) {
 				return false
 			}
 		case nil:
-			if _, known := o[key]; known && values[0] != "" {
+			if _, known := o[key]; known && want != "" {
 				return false
 			}
 		}
 	}
 	return true
+}
+
+// compare knows Keystone's inexact filters; an i in front of one passes over upper and lower case.
+func compare(have, comparison, want string) bool {
+	if rest, ok := strings.CutPrefix(comparison, "i"); ok {
+		have, comparison, want = strings.ToLower(have), rest, strings.ToLower(want)
+	}
+	switch comparison {
+	case "contains":
+		return strings.Contains(have, want)
+	case "startswith":
+		return strings.HasPrefix(have, want)
+	case "endswith":
+		return strings.HasSuffix(have, want)
+	}
+	return have == want
 }
 
 // ownProjects is GET /v3/auth/projects: where the caller may go.
@@ -167,41 +219,4 @@ func (s *Service) userProjects(x *session, r *http.Request) (answer, error) {
 		return answer{}, refuse(http.StatusNotFound, "Could not find user: %s.", id)
 	}
 	return s.many("projects", filter(x.projects(u), r.URL.Query()), r), nil
-}
-
-// roleAssignments is GET /v3/role_assignments with its own filters.
-func (s *Service) roleAssignments(x *session, r *http.Request) (answer, error) {
-	if !x.mayRead() {
-		return answer{}, forbidden("identity:list_role_assignments")
-	}
-	query := r.URL.Query()
-	flag := func(name string) bool {
-		return query.Has(name) && query.Get(name) != "0" && !strings.EqualFold(query.Get(name), "false")
-	}
-	list := []object{}
-	for _, o := range x.directory.assignmentObjects(flag("effective"), flag("include_names")) {
-		if id(o, "user") == either(query, "user.id", id(o, "user")) &&
-			id(o, "role") == either(query, "role.id", id(o, "role")) &&
-			id(o["scope"].(object), "project") == either(query, "scope.project.id", id(o["scope"].(object), "project")) &&
-			id(o["scope"].(object), "domain") == either(query, "scope.domain.id", id(o["scope"].(object), "domain")) &&
-			(!query.Has("scope.system") || o["scope"].(object)["system"] != nil) && !query.Has("group.id") {
-			list = append(list, o)
-		}
-	}
-	return s.many("role_assignments", list, r), nil
-}
-
-// id gives the id of the object that o has under key, or "".
-func id(o object, key string) string {
-	part, _ := o[key].(object)
-	text, _ := part["id"].(string)
-	return text
-}
-
-// either gives the query's value or, without one, the other.
-func either(query url.Values, key, other string) string {
-	if query.Has(key) {
-		return query.Get(key)
-	}
-	return other
 }

@@ -10,19 +10,36 @@ import (
 
 // login is the body of POST /v3/auth/tokens, checked for its form.
 type login struct {
-	methods  []string
-	password *passwordLogin
-	tokenID  string
-	scope    scopeRef
+	methods    []string
+	password   *passwordLogin
+	tokenID    string
+	credential *credentialLogin
+	scope      scopeRef
 }
 
 type passwordLogin struct {
 	User struct {
-		ID       string     `json:"id"`
-		Name     string     `json:"name"`
-		Domain   *domainRef `json:"domain"`
-		Password *string    `json:"password"`
+		userRef
+		Password *string `json:"password"`
 	} `json:"user"`
+}
+
+// credentialLogin names an application credential by its id, or by its name and its user.
+type credentialLogin struct {
+	ID     string   `json:"id"`
+	Name   string   `json:"name"`
+	User   *userRef `json:"user"`
+	Secret *string  `json:"secret"`
+}
+
+type userRef struct {
+	ID     string     `json:"id"`
+	Name   string     `json:"name"`
+	Domain *domainRef `json:"domain"`
+}
+
+func (u *userRef) isNamed() bool {
+	return u != nil && (u.ID != "" || u.Name != "" && u.Domain.isNamed())
 }
 
 type domainRef struct {
@@ -54,6 +71,7 @@ func decodeLogin(data []byte) (*login, error) {
 				Token    *struct {
 					ID string `json:"id"`
 				} `json:"token"`
+				Credential *credentialLogin `json:"application_credential"`
 			} `json:"identity"`
 			Scope json.RawMessage `json:"scope"`
 		} `json:"auth"`
@@ -87,7 +105,7 @@ func decodeLogin(data []byte) (*login, error) {
 		if p == nil || p.User.Password == nil {
 			return nil, errors.New("the method password needs identity.password.user.password")
 		}
-		if p.User.ID == "" && (p.User.Name == "" || !p.User.Domain.isNamed()) {
+		if !p.User.isNamed() {
 			return nil, errors.New("the user needs an id, or a name and a domain with id or name")
 		}
 		l.password = p
@@ -97,6 +115,16 @@ func decodeLogin(data []byte) (*login, error) {
 			return nil, errors.New("the method token needs identity.token.id")
 		}
 		l.tokenID = body.Auth.Identity.Token.ID
+	}
+	if seen["application_credential"] {
+		c := body.Auth.Identity.Credential
+		if c == nil || c.Secret == nil {
+			return nil, errors.New("the method application_credential needs identity.application_credential.secret")
+		}
+		if c.ID == "" && (c.Name == "" || !c.User.isNamed()) {
+			return nil, errors.New("the application credential needs an id, or a name and a user with id or with name and domain")
+		}
+		l.credential = c
 	}
 	var err error
 	l.scope, err = decodeScope(body.Auth.Scope)
@@ -159,10 +187,8 @@ func (d *directory) domainID(ref *domainRef) string {
 		}
 		return ref.ID
 	}
-	for id, v := range d.domains {
-		if v.Name == ref.Name {
-			return id
-		}
+	if v := d.domainNames[ref.Name]; v != nil {
+		return v.ID
 	}
 	return ""
 }
@@ -175,19 +201,33 @@ func (d *directory) projectID(ref *projectRef) string {
 		}
 		return ref.ID
 	}
-	domainID := d.domainID(ref.Domain)
-	for id, p := range d.projects {
-		if p.Name == ref.Name && p.Domain == domainID {
-			return id
-		}
+	if p := d.projectNames[named{d.domainID(ref.Domain), ref.Name}]; p != nil {
+		return p.ID
 	}
 	return ""
 }
 
-// findUser gives the user that wants to log in, or nil.
-func (d *directory) findUser(p *passwordLogin) *user {
-	if p.User.ID != "" {
-		return d.users[p.User.ID]
+// findUser gives the user that is meant, or nil.
+func (d *directory) findUser(ref *userRef) *user {
+	if ref.ID != "" {
+		return d.users[ref.ID]
 	}
-	return d.byName[named{d.domainID(p.User.Domain), p.User.Name}]
+	return d.userNames[named{d.domainID(ref.Domain), ref.Name}]
+}
+
+// findCredential gives the application credential that is meant, or nil.
+func (d *directory) findCredential(l *credentialLogin) *credential {
+	if l.ID != "" {
+		return d.credentials[l.ID]
+	}
+	u := d.findUser(l.User)
+	if u == nil {
+		return nil
+	}
+	for _, c := range d.credentials {
+		if c.User == u.ID && c.Name == l.Name {
+			return c
+		}
+	}
+	return nil
 }

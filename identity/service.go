@@ -62,6 +62,7 @@ func Open(o Options) (*Service, error) {
 	}
 	s.files = []*watched{
 		{what: "identities", path: in(identityFile), read: s.readDirectory},
+		{what: "identities made by the API", path: in(addedFile), read: s.readDirectory, optional: true},
 		{what: "token keys", path: in(keysDir), read: s.readKeys},
 		{what: "revoked tokens", path: in(revokedFile), read: s.revoked.reload},
 	}
@@ -79,7 +80,11 @@ func (s *Service) readDirectory() error {
 	if err != nil {
 		return err
 	}
-	d, err := newDirectory(doc, s.options.PublicURL)
+	added, err := readAdded(filepath.Join(s.options.StateDir, addedFile))
+	if err != nil {
+		return err
+	}
+	d, err := newDirectory(doc, added, s.options.PublicURL)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
@@ -139,13 +144,14 @@ type watched struct {
 	read       func() error
 	last       os.FileInfo
 	lost       bool // it could not be looked at, and that was said
+	optional   bool // it need not be there
 }
 
 // refresh reads the file if it is another one than at the last call. Each mistake is returned once.
 func (w *watched) refresh() (changed bool, err error) {
 	now, err := os.Stat(w.path)
 	if err != nil {
-		if w.lost {
+		if w.lost || w.optional && errors.Is(err, os.ErrNotExist) {
 			return false, nil
 		}
 		w.lost, w.last = true, nil
@@ -176,6 +182,7 @@ type session struct {
 	directory   *directory
 	user        *user
 	grant       *grant
+	credential  *credential // the application credential that it was made with, if any
 	credentials policy.Credentials
 }
 
@@ -207,6 +214,16 @@ func newSession(d *directory, t *token) (*session, error) {
 		return nil, errors.New("its user has no access to its scope any more")
 	}
 	x := &session{token: t, directory: d, user: u, grant: g}
+	if t.CredentialID != "" {
+		c := d.credentials[t.CredentialID]
+		if c == nil || c.User != u.ID || c.Project != t.ProjectID {
+			return nil, errors.New("its application credential is gone")
+		}
+		if g = d.limited(g, c); g == nil {
+			return nil, errors.New("its user has lost a role of its application credential")
+		}
+		x.credential, x.grant = c, g
+	}
 	x.credentials = policy.Credentials{
 		UserID: u.ID, UserName: u.Name, UserDomainID: u.Domain,
 		DomainID: t.DomainID, SystemScope: t.System, Roles: g.names,

@@ -16,15 +16,16 @@ const maxToken = 4096
 
 // token is what a token says, encrypted. What its bearer may do is looked up at each use.
 type token struct {
-	UserID      string   `json:"u"`
-	Fingerprint string   `json:"f"` // of the user's password when the token was made
-	Methods     []string `json:"m"`
-	ProjectID   string   `json:"p,omitempty"`
-	DomainID    string   `json:"d,omitempty"`
-	System      bool     `json:"s,omitempty"`
-	Issued      int64    `json:"i"` // Unix seconds
-	Expires     int64    `json:"e"`
-	AuditIDs    []string `json:"a"` // its own, and that of the first in a chain of rescoped tokens
+	UserID       string   `json:"u"`
+	Fingerprint  string   `json:"f"` // of the user's password when the token was made
+	Methods      []string `json:"m"`
+	ProjectID    string   `json:"p,omitempty"`
+	DomainID     string   `json:"d,omitempty"`
+	System       bool     `json:"s,omitempty"`
+	CredentialID string   `json:"c,omitempty"` // of the application credential that it was made with
+	Issued       int64    `json:"i"`           // Unix seconds
+	Expires      int64    `json:"e"`
+	AuditIDs     []string `json:"a"` // its own, and that of the first in a chain of rescoped tokens
 }
 
 func (t *token) scope() scope { return scope{t.ProjectID, t.DomainID, t.System} }
