@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -11,21 +12,21 @@ import (
 )
 
 // decodeCreate turns a client's object into a T with defaults.
-func (r *Resource[T]) decodeCreate(c *Call, body map[string]any) (*T, resource.Given, error) {
-	t := new(T)
+func (r *ResourceOf[P]) decodeCreate(c *Call, body map[string]any) (P, resource.Given, error) {
+	t := resource.New[P]()
 	if err := r.decodeProject(c, t, body); err != nil {
-		return nil, nil, err
+		return resource.None[P](), nil, err
 	}
 	if err := r.refuseUnknown(body); err != nil {
-		return nil, nil, err
+		return resource.None[P](), nil, err
 	}
 	for _, a := range r.Attributes {
 		_, sent := body[a.Name]
 		switch {
 		case sent && !a.CanPost():
-			return nil, nil, fault.Invalid("Attribute '%s' not allowed in POST", a.Name)
+			return resource.None[P](), nil, fault.Invalid("Attribute '%s' not allowed in POST", a.Name)
 		case !sent && a.IsRequired():
-			return nil, nil, fault.Invalid("Failed to parse request. Required attribute '%s' not specified", a.Name)
+			return resource.None[P](), nil, fault.Invalid("Failed to parse request. Required attribute '%s' not specified", a.Name)
 		}
 	}
 	for _, a := range r.Attributes {
@@ -39,22 +40,27 @@ func (r *Resource[T]) decodeCreate(c *Call, body map[string]any) (*T, resource.G
 		}
 		given.Note(a.Name, value)
 		if err := a.Decode(t, value); err != nil {
-			return nil, nil, err
+			return resource.None[P](), nil, err
 		}
 	}
 	return t, given, nil
 }
 
-// decodeUpdate puts a client's changes on top of t.
-func (r *Resource[T]) decodeUpdate(t *T, body map[string]any) (resource.Given, error) {
+// refuseFixed refuses attributes that an update may not give.
+func (r *ResourceOf[P]) refuseFixed(body map[string]any) error {
 	if err := r.refuseUnknown(body); err != nil {
-		return nil, err
+		return err
 	}
 	for _, a := range r.Attributes {
 		if _, sent := body[a.Name]; sent && !a.CanPut() {
-			return nil, fault.Invalid("Cannot update read-only attribute %s", a.Name)
+			return fault.Invalid("Cannot update read-only attribute %s", a.Name)
 		}
 	}
+	return nil
+}
+
+// decodeUpdate puts a client's changes on top of t.
+func (r *ResourceOf[P]) decodeUpdate(t P, body map[string]any) (resource.Given, error) {
 	given := resource.Given{}
 	for _, a := range r.Attributes {
 		value, sent := body[a.Name]
@@ -69,7 +75,7 @@ func (r *Resource[T]) decodeUpdate(t *T, body map[string]any) (resource.Given, e
 	return given, nil
 }
 
-func (r *Resource[T]) refuseUnknown(body map[string]any) error {
+func (r *ResourceOf[P]) refuseUnknown(body map[string]any) error {
 	var unknown []string
 	for _, name := range slices.Sorted(maps.Keys(body)) {
 		if r.byName[name] == nil {
@@ -84,7 +90,7 @@ func (r *Resource[T]) refuseUnknown(body map[string]any) error {
 
 // decodeProject settles whose the new object is: the caller's project, unless an administrator or
 // a service names another.
-func (r *Resource[T]) decodeProject(c *Call, t *T, body map[string]any) error {
+func (r *ResourceOf[P]) decodeProject(c *Call, t P, body map[string]any) error {
 	a := r.byName["project_id"]
 	if a == nil {
 		return nil
@@ -92,7 +98,7 @@ func (r *Resource[T]) decodeProject(c *Call, t *T, body map[string]any) error {
 	project := c.Caller.ProjectID
 	tenantID, hasTenant := body["tenant_id"]
 	projectID, hasProject := body["project_id"]
-	if hasTenant && hasProject && tenantID != projectID {
+	if hasTenant && hasProject && !reflect.DeepEqual(tenantID, projectID) { // both may be objects, which != can't compare
 		return fault.Invalid("'project_id' and 'tenant_id' do not match")
 	}
 	if hasTenant {
@@ -111,7 +117,7 @@ func (r *Resource[T]) decodeProject(c *Call, t *T, body map[string]any) error {
 }
 
 // object takes the envelope off a body: {"port": {…}}.
-func (r *Resource[T]) object(body any) (map[string]any, error) {
+func (r *ResourceOf[P]) object(body any) (map[string]any, error) {
 	m, ok := body.(map[string]any)
 	if !ok {
 		return nil, fault.Invalid("Body contains invalid data")
@@ -131,13 +137,13 @@ func (r *Resource[T]) object(body any) (map[string]any, error) {
 }
 
 // objects takes the envelope off a create's body; bulk says that it was a list.
-func (r *Resource[T]) objects(body any) (list []map[string]any, bulk bool, err error) {
+func (r *ResourceOf[P]) objects(body any) (list []map[string]any, bulk bool, err error) {
 	m, ok := body.(map[string]any)
 	if !ok {
 		return nil, false, fault.Invalid("Body contains invalid data")
 	}
 	inner, bulk := m[r.Plural]
-	if !bulk {
+	if !bulk || !r.regular() {
 		object, err := r.object(body)
 		return []map[string]any{object}, false, err
 	}
@@ -165,3 +171,7 @@ func (r *Resource[T]) objects(body any) (list []map[string]any, bulk bool, err e
 	}
 	return list, true, nil
 }
+
+// regular says whether the plural is the name with an s: only such resources can be made in bulk, as
+// with the original, which looks for that key.
+func (r *ResourceOf[P]) regular() bool { return r.Plural == r.Name+"s" }

@@ -6,6 +6,7 @@ package engine
 import (
 	"context"
 	"log/slog"
+	"net/url"
 	"time"
 
 	"neutrino/policy"
@@ -28,10 +29,13 @@ type Call struct {
 	Caller *policy.Credentials
 	Engine *Engine
 
-	inside bool // a service acts by itself
-	admin  bool // the caller is an administrator
-	global bool // the caller sees every project's objects
-	memo   map[any]any
+	listing bool
+	query   url.Values // of a list or show
+	parent  string     // id of the parent's object that the path names, for sub-resources
+	inside  bool       // a service acts by itself
+	admin   bool       // the caller is an administrator
+	global  bool       // the caller sees every project's objects
+	memo    map[any]any
 }
 
 // Admin says whether the caller is an administrator.
@@ -42,6 +46,15 @@ func (c *Call) Global() bool { return c.global }
 
 // Internal says whether a service acts by itself rather than a caller.
 func (c *Call) Internal() bool { return c.inside }
+
+// Listing says whether the operation is a list.
+func (c *Call) Listing() bool { return c.listing }
+
+// Asked is the first value that the query of a list or show has for a name; "" for none.
+func (c *Call) Asked(name string) string { return c.query.Get(name) }
+
+// Parent is the id of the parent's object that the path of a sub-resource names.
+func (c *Call) Parent() string { return c.parent }
 
 // Now is the time of the operation, UTC, to the second.
 func (c *Call) Now() time.Time { return c.Engine.Now().UTC().Truncate(time.Second) }
@@ -66,6 +79,12 @@ func Once[K comparable, V any](c *Call, key K, load func() (V, error)) (V, error
 	return v, err
 }
 
+// Known says whether Once has something for key already.
+func Known[K comparable](c *Call, key K) bool {
+	_, known := c.memo[key]
+	return known
+}
+
 // Remember tells Once what load would give for key: for what a page's loader has read at once.
 func Remember[K comparable, V any](c *Call, key K, v V) { c.memo[key] = v }
 
@@ -84,7 +103,7 @@ func (e *Engine) View(ctx context.Context, caller *policy.Credentials, fn func(c
 }
 
 func (e *Engine) call(ctx context.Context, tx *store.Tx, caller *policy.Credentials) *Call {
-	c := &Call{Context: ctx, Tx: tx, Caller: caller, Engine: e, memo: map[any]any{}}
+	c := &Call{Context: ctx, Tx: tx, Caller: caller, Engine: e, memo: map[any]any{}, parent: parentOf(ctx)}
 	if caller == nil {
 		c.Caller = &policy.Credentials{}
 		c.inside, c.admin, c.global = true, true, true

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -31,10 +32,13 @@ type listing struct {
 	reverse bool
 	paged   bool
 	marker  string
+	texts   map[string][]string // filters of a computed list
+	none    bool                // the caller may see no object at all
 }
 
 type sorting struct {
 	column string
+	by     string // SQL
 	attr   int
 	desc   bool
 }
@@ -51,7 +55,10 @@ const flushSize = 32 << 10
 
 // List writes the objects that the caller may see and that meet the query, as {"ports": […]}. The
 // number of SQL statements does not depend on the number of objects, and rows go out as they come.
-func (r *Resource[T]) List(ctx context.Context, caller *policy.Credentials, q Query, w io.Writer) error {
+func (r *ResourceOf[P]) List(ctx context.Context, caller *policy.Credentials, q Query, w io.Writer) error {
+	if r.NoList {
+		return methodNotAllowed()
+	}
 	if r.Touched != nil {
 		if err := r.Touched(ctx, caller); err != nil {
 			return err
@@ -60,13 +67,20 @@ func (r *Resource[T]) List(ctx context.Context, caller *policy.Credentials, q Qu
 	return r.engine.View(ctx, caller, func(c *Call) error { return r.list(c, q, w) })
 }
 
-func (r *Resource[T]) list(c *Call, q Query, w io.Writer) error {
+func (r *ResourceOf[P]) list(c *Call, q Query, w io.Writer) error {
+	c.listing, c.query = true, q.Values
 	l, err := r.parse(c, q.Values)
 	if err != nil {
 		return err
 	}
-	if !c.admin && !c.Engine.Policy.DependsOnTarget("get_"+r.Name) && !c.Allows("get_"+r.Name, nil) {
-		l.cond = store.Never()
+	if err := r.enter(c); err != nil {
+		return err
+	}
+	if !c.admin && !c.Engine.Policy.DependsOnTarget("get_"+r.Rule) && !c.Allows("get_"+r.Rule, nil) {
+		l.cond, l.none = store.Never(), true
+	}
+	if r.From != nil {
+		return r.listComputed(c, l, q, w)
 	}
 	order, cond := "", l.cond
 	if l.paged || len(l.sorts) > 0 {
@@ -87,12 +101,12 @@ func (r *Resource[T]) list(c *Call, q Query, w io.Writer) error {
 	}
 
 	b := append(make([]byte, 0, flushSize+4096), `{"`+r.Plural+`": [`...)
-	var shown []*resource.Attribute[T]
+	columns := r.columns(c, l.fields)
 	var reversed [][]byte // a page read backwards is turned round at its end
 	var first, last string
 	count := 0
 	row := r.newRow()
-	t := &row.object
+	t := row.object
 	err = c.Tx.Each(func(rows *sql.Rows) error {
 		if err := row.scan(rows); err != nil {
 			return err
@@ -109,9 +123,7 @@ func (r *Resource[T]) list(c *Call, q Query, w io.Writer) error {
 		if !c.admin && !r.visible(c, t) {
 			return nil
 		}
-		if shown == nil {
-			shown = r.shown(c, t, l.fields)
-		}
+		shown := columns.of(t)
 		if l.reverse {
 			reversed = append(reversed, row.append(nil, shown))
 			return nil
@@ -150,10 +162,10 @@ func (r *Resource[T]) list(c *Call, q Query, w io.Writer) error {
 }
 
 // parse makes sense of a query.
-func (r *Resource[T]) parse(c *Call, values url.Values) (*listing, error) {
+func (r *ResourceOf[P]) parse(c *Call, values url.Values) (*listing, error) {
 	l := &listing{fields: fieldsOf(values)}
 	var unknown []string
-	conds := []store.Cond{r.scope(c)}
+	conds := []store.Cond{r.scope(c), r.within(c)}
 	if one, other := values["project_id"], values["tenant_id"]; len(one) > 0 && len(other) > 0 && !slices.Equal(one, other) {
 		return nil, fault.Invalid("'project_id' and 'tenant_id' do not match")
 	}
@@ -184,6 +196,12 @@ func (r *Resource[T]) parse(c *Call, values url.Values) (*listing, error) {
 			if err = checkCount(key, alternatives(texts), maxAlternatives); err == nil {
 				cond, err = f(c, texts, "t")
 			}
+		case a != nil && a.IsFilter() && r.From != nil:
+			if l.texts == nil {
+				l.texts = map[string][]string{}
+			}
+			l.texts[key] = texts
+			continue
 		case a != nil && a.IsFilter():
 			most := maxValues
 			if a.HasWhere() {
@@ -230,8 +248,12 @@ func fieldsOf(values url.Values) []string {
 	return slices.DeleteFunc(slices.Clone(values["fields"]), func(name string) bool { return name == "" })
 }
 
-func (r *Resource[T]) parseSorts(l *listing, sortKeys, dirs []string) error {
-	if len(sortKeys) != len(dirs) && len(dirs) > 0 {
+func (r *ResourceOf[P]) sortingBy(col column) sorting {
+	return sorting{column: col.name, by: r.Attributes[col.attr].Order("t"), attr: col.attr}
+}
+
+func (r *ResourceOf[P]) parseSorts(l *listing, sortKeys, dirs []string) error {
+	if len(sortKeys) != len(dirs) {
 		return fault.Invalid("The number of sort_keys and sort_dirs must be same")
 	}
 	byID := false
@@ -243,15 +265,13 @@ func (r *Resource[T]) parseSorts(l *listing, sortKeys, dirs []string) error {
 		if at < 0 {
 			return fault.Invalid("['%s'] is invalid attribute for sort_keys", key)
 		}
-		s := sorting{column: r.sql.columns[at].name, attr: r.sql.columns[at].attr}
-		if len(dirs) > 0 {
-			switch dirs[i] {
-			case "asc":
-			case "desc":
-				s.desc = true
-			default:
-				return fault.Invalid("['%s'] is invalid value for sort_dirs, valid value is 'asc' and 'desc'", dirs[i])
-			}
+		s := r.sortingBy(r.sql.columns[at])
+		switch dirs[i] {
+		case "asc":
+		case "desc":
+			s.desc = true
+		default:
+			return fault.Invalid("['%s'] is invalid value for sort_dirs, valid value is 'asc' and 'desc'", dirs[i])
 		}
 		if slices.ContainsFunc(l.sorts, func(have sorting) bool { return have.column == s.column }) {
 			continue // the first of two decides
@@ -262,7 +282,7 @@ func (r *Resource[T]) parseSorts(l *listing, sortKeys, dirs []string) error {
 	if (l.paged || len(l.sorts) > 0) && !byID {
 		for _, col := range r.sql.columns {
 			if col.name == "id" {
-				l.sorts = append(l.sorts, sorting{column: "id", attr: col.attr})
+				l.sorts = append(l.sorts, r.sortingBy(col))
 			}
 		}
 	}
@@ -270,13 +290,15 @@ func (r *Resource[T]) parseSorts(l *listing, sortKeys, dirs []string) error {
 }
 
 // scope is what the caller may see at all, as SQL: the policy has the last word on each row.
-func (r *Resource[T]) scope(c *Call) store.Cond {
-	if c.global || r.byName["project_id"] == nil && r.Scope == nil {
+func (r *ResourceOf[P]) scope(c *Call) store.Cond {
+	project := r.byName["project_id"]
+	owned := project != nil && project.Column != "" // otherwise it is another object's
+	if c.global || !owned && r.Scope == nil {
 		return store.Cond{}
 	}
 	var wider []store.Cond
-	if r.byName["project_id"] != nil {
-		wider = append(wider, store.Where("t."+r.byName["project_id"].Column+" = ?", c.Caller.ProjectID))
+	if owned {
+		wider = append(wider, store.Where("t."+project.Column+" = ?", c.Caller.ProjectID))
 	}
 	if r.Scope != nil {
 		wider = append(wider, r.Scope(c, "t"))
@@ -295,7 +317,7 @@ func orderBy(l *listing) string {
 		} else {
 			b.WriteString(", ")
 		}
-		b.WriteString("t." + s.column)
+		b.WriteString(s.by)
 		if s.desc != l.reverse {
 			b.WriteString(" DESC")
 		}
@@ -304,12 +326,15 @@ func orderBy(l *listing) string {
 }
 
 // afterMarker is the condition for rows that come after the marker in the listing's order. A marker
-// that the caller may not see is not found.
-func (r *Resource[T]) afterMarker(c *Call, l *listing) (store.Cond, error) {
+// that the caller may not see is not found, or for an extension's resource nothing comes after it.
+func (r *ResourceOf[P]) afterMarker(c *Call, l *listing) (store.Cond, error) {
 	if l.marker == "" {
 		return store.Cond{}, nil
 	}
-	t, err := r.GetVisible(c, l.marker)
+	t, err := r.at(c, l.marker)
+	if e, known := fault.As(err); known && e.Status == http.StatusNotFound && r.Extension != "" {
+		return store.Never(), nil // as the original's extensions have it: nothing comes after
+	}
 	if err != nil {
 		return store.Cond{}, err
 	}
@@ -321,18 +346,15 @@ func (r *Resource[T]) afterMarker(c *Call, l *listing) (store.Cond, error) {
 		if s.desc != l.reverse {
 			op = " < ?"
 		}
-		ways = append(ways, store.And(append(slices.Clone(equal), store.Where("t."+s.column+op, value))...))
-		equal = append(equal, store.Where("t."+s.column+" = ?", value))
+		ways = append(ways, store.And(append(slices.Clone(equal), store.Where(s.by+op, value))...))
+		equal = append(equal, store.Where(s.by+" = ?", value))
 	}
 	return store.Or(ways...), nil
 }
 
 // appendLinks writes the links to the pages beside this one: next unless fewer than limit objects
 // came, previous unless fewer came while going back.
-func (r *Resource[T]) appendLinks(b []byte, q Query, l *listing, first, last string, count int) []byte {
-	if count == 0 {
-		return b
-	}
+func (r *ResourceOf[P]) appendLinks(b []byte, q Query, l *listing, first, last string, count int) []byte {
 	link := func(rel, marker string, reverse bool) []byte {
 		values := url.Values{}
 		for key, texts := range q.Values {
@@ -340,7 +362,9 @@ func (r *Resource[T]) appendLinks(b []byte, q Query, l *listing, first, last str
 				values[key] = texts
 			}
 		}
-		values.Set("marker", marker)
+		if marker != "" { // an empty page's neighbour is the list's end
+			values.Set("marker", marker)
+		}
 		if reverse {
 			values.Set("page_reverse", "True")
 		}
@@ -376,36 +400,58 @@ func keys(values url.Values) func(yield func(string) bool) {
 }
 
 // Show gives one object as {"port": {…}}.
-func (r *Resource[T]) Show(ctx context.Context, caller *policy.Credentials, id string, q Query) ([]byte, error) {
+func (r *ResourceOf[P]) Show(ctx context.Context, caller *policy.Credentials, id string, q Query) ([]byte, error) {
 	var b []byte
-	err := r.engine.View(ctx, caller, func(c *Call) error {
-		t, err := r.GetVisible(c, id)
+	if r.NoShow {
+		return nil, methodNotAllowed()
+	}
+	run, fields := r.engine.View, fieldsOf(q.Values)
+	if r.OnAsk != nil {
+		run, fields = r.engine.Update, nil
+	}
+	err := run(ctx, caller, func(c *Call) error {
+		c.query = q.Values
+		t, err := r.asked(c, id, true)
 		if err != nil {
 			return err
 		}
-		b = r.envelope(c, t, fieldsOf(q.Values))
+		if r.OnShow != nil {
+			if err := r.OnShow(c, t); err != nil {
+				return err
+			}
+		}
+		b = r.envelope(c, t, fields)
 		return nil
 	})
 	return b, err
 }
 
-func (r *Resource[T]) envelope(c *Call, t *T, fields []string) []byte {
+// asked is the object that a show or a delete is about.
+func (r *ResourceOf[P]) asked(c *Call, word string, making bool) (P, error) {
+	if r.OnAsk != nil {
+		return r.OnAsk(c, word, making)
+	}
+	return r.at(c, word)
+}
+
+func (r *ResourceOf[P]) envelope(c *Call, t P, fields []string) []byte {
 	b := append(make([]byte, 0, 2048), `{"`+r.Name+`": `...)
 	return append(appendObject(b, t, r.shown(c, t, fields)), '}')
 }
 
 // AppendObject writes t as the caller may see it, without an envelope: for answers of actions.
-func (r *Resource[T]) AppendObject(c *Call, b []byte, t *T) []byte {
+func (r *ResourceOf[P]) AppendObject(c *Call, b []byte, t P) []byte {
 	return appendObject(b, t, r.shown(c, t, nil))
 }
 
 // AppendPlain writes t with all shown attributes, without asking policy about each: for objects
 // inside another object's answer.
-func (r *Resource[T]) AppendPlain(b []byte, t *T) []byte {
+func (r *ResourceOf[P]) AppendPlain(b []byte, t P) []byte {
+	r.mustBeWhole(t)
 	b = append(b, '{')
 	first := true
 	for _, a := range r.Attributes {
-		if a.IsHidden() || a.IsAdminOnly() {
+		if a.IsHidden() || a.IsAdminOnly() || !a.In(t) {
 			continue
 		}
 		if !first {

@@ -13,13 +13,13 @@ func (c *Call) Limit(project, name string) (int, error) {
 }
 
 // Used is how many objects of the resource a project has.
-func (r *Resource[T]) Used(c *Call, project string) (int, error) {
+func (r *ResourceOf[P]) Used(c *Call, project string) (int, error) {
 	return c.Tx.Count("SELECT COUNT(*) FROM "+r.Table+" WHERE project_id = ?", project)
 }
 
 // CheckQuota refuses n more objects for a project when they would pass its limit. Objects of no
 // project (a router's gateway port) are not counted.
-func (r *Resource[T]) CheckQuota(c *Call, project string, n int) error {
+func (r *ResourceOf[P]) CheckQuota(c *Call, project string, n int) error {
 	if project == "" {
 		return nil
 	}

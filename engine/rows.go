@@ -25,7 +25,7 @@ type column struct {
 	attr int // index into Attributes
 }
 
-func (r *Resource[T]) prepareSQL() {
+func (r *ResourceOf[P]) prepareSQL() {
 	seen := map[string]bool{}
 	var names, marks, sets []string
 	for i, a := range r.Attributes {
@@ -49,7 +49,7 @@ func (r *Resource[T]) prepareSQL() {
 }
 
 // scan reads one row of r.sql.list.
-func (r *Resource[T]) scan(rows *sql.Rows, t *T, dests []any) error {
+func (r *ResourceOf[P]) scan(rows *sql.Rows, t P, dests []any) error {
 	for i, col := range r.sql.columns {
 		dests[i] = r.Attributes[col.attr].Dest(t)
 	}
@@ -57,8 +57,8 @@ func (r *Resource[T]) scan(rows *sql.Rows, t *T, dests []any) error {
 }
 
 // load runs the loaders for a page.
-func (r *Resource[T]) load(c *Call, page Page) ([]func(t *T), error) {
-	attach := make([]func(t *T), 0, len(r.Loaders))
+func (r *ResourceOf[P]) load(c *Call, page Page) ([]func(t P), error) {
+	attach := make([]func(t P), 0, len(r.Loaders))
 	for _, loader := range r.Loaders {
 		f, err := loader(c, page)
 		if err != nil {
@@ -70,83 +70,135 @@ func (r *Resource[T]) load(c *Call, page Page) ([]func(t *T), error) {
 }
 
 // Find gives the objects that meet cond, whoever's they are; the table's alias is t.
-func (r *Resource[T]) Find(c *Call, cond store.Cond) ([]*T, error) {
-	page := Page{SQL: "SELECT t.id FROM " + r.Table + " t" + cond.Clause(), Args: cond.Args}
-	attach, err := r.load(c, page)
+func (r *ResourceOf[P]) Find(c *Call, cond store.Cond) ([]P, error) {
+	found, err := r.read(c, cond)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	if len(found) == 1 && r.byName["id"] != nil { // loaders need not look for it again
+		cond = store.Where("t.id = ?", r.id(found[0]))
+	}
+	attach, err := r.load(c, Page{SQL: "SELECT t.id FROM " + r.Table + " t" + cond.Clause(), Args: cond.Args})
 	if err != nil {
 		return nil, err
 	}
-	var found []*T
-	dests := make([]any, len(r.sql.columns))
-	err = c.Tx.Each(func(rows *sql.Rows) error {
-		t := new(T)
-		if err := r.scan(rows, t, dests); err != nil {
-			return err
-		}
+	for _, t := range found {
 		for _, f := range attach {
 			f(t)
 		}
-		found = append(found, t)
-		return nil
-	}, "SELECT "+r.sql.list+" FROM "+r.Table+" t"+cond.Clause(), cond.Args...)
-	return found, err
+	}
+	return found, nil
 }
 
-// Get gives an object by id, whoever's it is, or the resource's not-found error.
-func (r *Resource[T]) Get(c *Call, id string) (*T, error) {
-	found, err := r.Find(c, store.Where("t.id = ?", id))
-	if err != nil {
-		return nil, err
-	}
-	if len(found) == 0 {
-		return nil, r.NotFound(id)
-	}
-	return found[0], nil
-}
-
-// Rows gives the own rows of the objects that meet cond without running the loaders.
-func (r *Resource[T]) Rows(c *Call, cond store.Cond) ([]*T, error) {
-	var found []*T
+// read gives the own rows of the objects that meet cond.
+func (r *ResourceOf[P]) read(c *Call, cond store.Cond) ([]P, error) {
+	var found []P
 	dests := make([]any, len(r.sql.columns))
 	err := c.Tx.Each(func(rows *sql.Rows) error {
-		t := new(T)
+		t := resource.New[P]()
 		found = append(found, t)
 		return r.scan(rows, t, dests)
 	}, "SELECT "+r.sql.list+" FROM "+r.Table+" t"+cond.Clause(), cond.Args...)
 	return found, err
 }
 
-// Row gives an object's own row by id without running the loaders, or the not-found error.
-func (r *Resource[T]) Row(c *Call, id string) (*T, error) {
-	found, err := r.Rows(c, store.Where("t.id = ?", id))
+// Get gives an object by id, whoever's it is, or the resource's not-found error.
+func (r *ResourceOf[P]) Get(c *Call, id string) (P, error) {
+	found, err := r.Find(c, store.Where("t.id = ?", id))
 	if err != nil {
-		return nil, err
+		return resource.None[P](), err
 	}
 	if len(found) == 0 {
-		return nil, r.NotFound(id)
+		return resource.None[P](), r.NotFound(id)
+	}
+	return found[0], nil
+}
+
+// Rows gives the own rows of the objects that meet cond without running the loaders. Policy rules may be asked
+// about them: what a rule wants of other tables is read then. To show one is a bug, and panics.
+func (r *ResourceOf[P]) Rows(c *Call, cond store.Cond) ([]P, error) {
+	found, err := r.read(c, cond)
+	if r.Standard != nil && len(r.Loaders) > 0 {
+		for _, t := range found {
+			r.Standard(t).MarkRow()
+		}
+	}
+	return found, err
+}
+
+// partial says whether an object lacks what the loaders give.
+func (r *ResourceOf[P]) partial(t P) bool {
+	if r.Standard == nil {
+		return false
+	}
+	s := r.Standard(t)
+	return s != nil && s.IsRow()
+}
+
+// mustBeWhole holds that t was not read as a row: clients would take what is missing for empty.
+func (r *ResourceOf[P]) mustBeWhole(t P) {
+	if r.partial(t) {
+		panic("engine: a " + r.Name + " of which only the row was read can't be shown")
+	}
+}
+
+// whole gives all of an object of which only the row was read.
+func (r *ResourceOf[P]) whole(c *Call, t P) (P, error) {
+	type key struct{ kind, id string }
+	id := r.id(t)
+	return Once(c, key{r.Name, id}, func() (P, error) { return r.Get(c, id) })
+}
+
+// Row gives an object's own row by id without running the loaders, or the not-found error.
+func (r *ResourceOf[P]) Row(c *Call, id string) (P, error) {
+	found, err := r.Rows(c, store.Where("t.id = ?", id))
+	if err != nil {
+		return resource.None[P](), err
+	}
+	if len(found) == 0 {
+		return resource.None[P](), r.NotFound(id)
 	}
 	return found[0], nil
 }
 
 // GetVisible is Get for an object that the caller must be allowed to see; otherwise it is not found.
-func (r *Resource[T]) GetVisible(c *Call, id string) (*T, error) {
-	t, err := r.Get(c, id)
+func (r *ResourceOf[P]) GetVisible(c *Call, id string) (P, error) {
+	found, err := r.Find(c, r.mayBeSeen(c, id))
+	return r.seen(c, id, found, err)
+}
+
+// VisibleRow is Row for an object that the caller must be allowed to see; otherwise it is not found.
+func (r *ResourceOf[P]) VisibleRow(c *Call, id string) (P, error) {
+	found, err := r.Rows(c, r.mayBeSeen(c, id))
+	return r.seen(c, id, found, err)
+}
+
+// mayBeSeen is the condition that an object is the one of that id and in the caller's scope.
+func (r *ResourceOf[P]) mayBeSeen(c *Call, id string) store.Cond {
+	return store.And(store.Where("t.id = ?", id), r.scope(c))
+}
+
+// seen gives the object that was found, if policy lets the caller see it.
+func (r *ResourceOf[P]) seen(c *Call, id string, found []P, err error) (P, error) {
 	if err != nil {
-		return nil, err
+		return resource.None[P](), err
 	}
-	if !c.admin && !r.visible(c, t) {
-		return nil, r.NotFound(id)
+	if len(found) == 0 || !c.admin && !r.visible(c, found[0]) {
+		return resource.None[P](), r.NotFound(id)
 	}
-	return t, nil
+	return found[0], nil
 }
 
 // Insert writes a new object by the rules, without asking quota or policy: what a service makes on
 // a caller's behalf (a router's port). It gives t an id, its revision and times.
-func (r *Resource[T]) Insert(c *Call, t *T, given resource.Given) error {
+func (r *ResourceOf[P]) Insert(c *Call, t P, given resource.Given) error {
 	if r.OnCreate != nil {
 		if err := r.OnCreate(c, t, given); err != nil {
 			return err
 		}
+	}
+	if r.Keep != nil {
+		return r.Keep(c, resource.None[P](), t)
 	}
 	if r.Standard != nil {
 		s := r.Standard(t)
@@ -155,6 +207,10 @@ func (r *Resource[T]) Insert(c *Call, t *T, given resource.Given) error {
 		}
 		s.Revision = 1
 		s.CreatedAt, s.UpdatedAt = c.Now(), c.Now()
+	} else if a := r.byName["id"]; a != nil && a.Value(t) == "" {
+		if err := a.Decode(t, uuid.NewString()); err != nil {
+			return fmt.Errorf("give a new %s an id: %w", r.Name, err)
+		}
 	}
 	args := make([]any, len(r.sql.columns))
 	for i, col := range r.sql.columns {
@@ -177,13 +233,26 @@ func (r *Resource[T]) Insert(c *Call, t *T, given resource.Given) error {
 	return nil
 }
 
+// Make makes an object of a body as a create does, asking quota but not policy: for services that put several
+// objects together on a caller's behalf.
+func (r *ResourceOf[P]) Make(c *Call, body map[string]any) (P, error) {
+	made, err := r.create(c.Elevated(), []map[string]any{body})
+	if err != nil {
+		return resource.None[P](), err
+	}
+	return made[0], nil
+}
+
 // Save writes a changed object by the rules. old is what it was; t's revision grows. Policy is not
 // asked.
-func (r *Resource[T]) Save(c *Call, old, t *T, given resource.Given) error {
+func (r *ResourceOf[P]) Save(c *Call, old, t P, given resource.Given) error {
 	if r.OnUpdate != nil {
 		if err := r.OnUpdate(c, old, t, given); err != nil {
 			return err
 		}
+	}
+	if r.Keep != nil {
+		return r.Keep(c, old, t)
 	}
 	if err := r.write(c, t); err != nil {
 		return err
@@ -195,7 +264,7 @@ func (r *Resource[T]) Save(c *Call, old, t *T, given resource.Given) error {
 }
 
 // write updates the row, and only the row.
-func (r *Resource[T]) write(c *Call, t *T) error {
+func (r *ResourceOf[P]) write(c *Call, t P) error {
 	var was int64
 	if r.Standard != nil {
 		s := r.Standard(t)
@@ -225,7 +294,7 @@ func (r *Resource[T]) write(c *Call, t *T) error {
 }
 
 // Touch makes an object's revision grow because something that belongs to it has changed.
-func (r *Resource[T]) Touch(c *Call, id string) error {
+func (r *ResourceOf[P]) Touch(c *Call, id string) error {
 	n, err := c.Tx.Exec("UPDATE "+r.Table+" SET revision_number = revision_number + 1, updated_at = ? WHERE id = ?",
 		c.Now().Format(time.RFC3339), id)
 	if err != nil {
@@ -239,7 +308,7 @@ func (r *Resource[T]) Touch(c *Call, id string) error {
 
 // Remove deletes an object by the guards and rules, without asking policy. What hangs on its row goes by the
 // database's cascades and the Deleted rule.
-func (r *Resource[T]) Remove(c *Call, t *T) error {
+func (r *ResourceOf[P]) Remove(c *Call, t P) error {
 	for _, guard := range r.DeleteGuards {
 		if err := guard(c, t); err != nil {
 			return err
@@ -255,7 +324,10 @@ func (r *Resource[T]) Remove(c *Call, t *T) error {
 
 // Drop deletes an object without asking guards or the Delete rule: for services that delete what
 // they made themselves.
-func (r *Resource[T]) Drop(c *Call, t *T) error {
+func (r *ResourceOf[P]) Drop(c *Call, t P) error {
+	if r.Keep != nil {
+		return r.Keep(c, t, resource.None[P]())
+	}
 	id := r.id(t)
 	if r.Taggable {
 		if _, err := c.Tx.Exec("DELETE FROM tags WHERE kind = ? AND resource_id = ?", r.Name, id); err != nil {

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"database/sql"
+
 	"github.com/google/uuid"
 
 	"neutrino/resource"
@@ -23,34 +25,42 @@ func sharedWith(c *Call, objectType, action, self string) store.Cond {
 
 // SharingLoader gives for each object of a page whether the caller's project has it by an action's
 // RBAC entry.
-func SharingLoader[T any](objectType, action string, id func(t *T) string, set func(t *T, shared bool)) Loader[T] {
-	return func(c *Call, page Page) (func(t *T), error) {
+func SharingLoader[P any](objectType, action string, id func(t P) string, set func(t P, shared bool)) LoaderOf[P] {
+	return func(c *Call, page Page) (func(t P), error) {
 		shared, err := TextSet(c, "SELECT DISTINCT r.object_id FROM rbac_entries r"+page.Join("r.object_id")+
 			"WHERE r.object_type = ? AND r.action = ? AND r.target_project IN ('*', ?)",
 			append(append([]any{}, page.Args...), objectType, action, c.Caller.ProjectID)...)
 		if err != nil {
 			return nil, err
 		}
-		return func(t *T) { set(t, shared[id(t)]) }, nil
+		return func(t P) { set(t, shared[id(t)]) }, nil
 	}
 }
 
 // SharingFilter filters a list by what SharingLoader computes.
 func SharingFilter(objectType, action string) func(c *Call, values []string, self string) (store.Cond, error) {
 	return func(c *Call, values []string, self string) (store.Cond, error) {
-		conds := make([]store.Cond, len(values))
-		for i, text := range values {
-			want, err := resource.BoolValue(text)
-			if err != nil {
-				return store.Cond{}, err
-			}
-			conds[i] = sharedWith(c, objectType, action, self)
-			if !want {
-				conds[i] = store.Not(conds[i])
-			}
-		}
-		return store.Or(conds...), nil
+		return WhereBool(values, sharedWith(c, objectType, action, self))
 	}
+}
+
+// WhereBool filters by whether cond holds; values are a query's texts for a boolean.
+func WhereBool(values []string, cond store.Cond) (store.Cond, error) {
+	asked := map[bool]bool{}
+	for _, text := range values {
+		want, err := resource.BoolValue(text)
+		if err != nil {
+			return store.Cond{}, err
+		}
+		asked[want] = true
+	}
+	switch {
+	case asked[true] && asked[false]:
+		return store.Cond{}, nil
+	case asked[true]:
+		return cond, nil
+	}
+	return store.Not(cond), nil
 }
 
 // ShareWithAll adds or removes the wildcard entry of an action for an object.
@@ -66,7 +76,7 @@ func ShareWithAll(c *Call, objectType, objectID, project, action string, on bool
 
 // addSharing makes lists include what is shared with the caller; the resource declares the
 // attribute itself, for not all may be set by it.
-func (r *Resource[T]) addSharing() {
+func (r *ResourceOf[P]) addSharing() {
 	if r.Filters == nil {
 		r.Filters = map[string]func(c *Call, values []string, self string) (store.Cond, error){}
 	}
@@ -76,17 +86,11 @@ func (r *Resource[T]) addSharing() {
 // TextSet is the set of the texts in a statement's first column.
 func TextSet(c *Call, query string, args ...any) (map[string]bool, error) {
 	set := map[string]bool{}
-	rows, err := c.Tx.Query(query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
+	err := c.Tx.Each(func(rows *sql.Rows) error {
 		var text string
-		if err := rows.Scan(&text); err != nil {
-			return nil, err
-		}
+		err := rows.Scan(&text)
 		set[text] = true
-	}
-	return set, rows.Err()
+		return err
+	}, query, args...)
+	return set, err
 }

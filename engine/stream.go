@@ -8,18 +8,18 @@ import (
 
 // row is the one object that a list's rows stream through. Columns whose text is already the JSON
 // that goes out are copied, not read.
-type row[T any] struct {
-	r      *Resource[T]
-	object T
+type row[P any] struct {
+	r      *ResourceOf[P]
+	object P
 	dests  []any
-	raw    map[*resource.Attribute[T]]*sql.RawBytes
+	raw    map[*resource.AttributeOf[P]]*sql.RawBytes
 }
 
-func (r *Resource[T]) newRow() *row[T] {
-	w := &row[T]{r: r, dests: make([]any, len(r.sql.columns)), raw: map[*resource.Attribute[T]]*sql.RawBytes{}}
+func (r *ResourceOf[P]) newRow() *row[P] {
+	w := &row[P]{r: r, object: resource.New[P](), dests: make([]any, len(r.sql.columns)), raw: map[*resource.AttributeOf[P]]*sql.RawBytes{}}
 	for i, col := range r.sql.columns {
 		a := r.Attributes[col.attr]
-		w.dests[i] = a.Dest(&w.object)
+		w.dests[i] = a.Dest(w.object)
 		if a.IsRaw() {
 			text := new(sql.RawBytes)
 			w.raw[a], w.dests[i] = text, text
@@ -29,16 +29,19 @@ func (r *Resource[T]) newRow() *row[T] {
 }
 
 // scan reads the next row in place of the one before.
-func (w *row[T]) scan(rows *sql.Rows) error {
-	w.object = *new(T)
+func (w *row[P]) scan(rows *sql.Rows) error {
+	resource.Clear(w.object)
 	return rows.Scan(w.dests...)
 }
 
 // append writes the object as JSON.
-func (w *row[T]) append(b []byte, shown []*resource.Attribute[T]) []byte {
+func (w *row[P]) append(b []byte, shown []*resource.AttributeOf[P]) []byte {
 	b = append(b, '{')
-	for i, a := range shown {
-		if i > 0 {
+	for _, a := range shown {
+		if !a.In(w.object) {
+			continue
+		}
+		if b[len(b)-1] != '{' {
 			b = append(b, ", "...)
 		}
 		b = append(b, '"')
@@ -48,7 +51,7 @@ func (w *row[T]) append(b []byte, shown []*resource.Attribute[T]) []byte {
 			b = append(b, *text...)
 			continue
 		}
-		b = a.Append(b, &w.object)
+		b = a.Append(b, w.object)
 	}
 	return append(b, '}')
 }

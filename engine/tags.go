@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"database/sql"
+	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -17,11 +18,11 @@ import (
 const maxTags = 50
 
 // addTags declares the tags attribute, its filters and its loader.
-func (r *Resource[T]) addTags() {
+func (r *ResourceOf[P]) addTags() {
 	tags := resource.Computed("tags",
-		func(b []byte, t *T) []byte { return resource.AppendStrings(b, r.Standard(t).Tags) }, nil).Policed()
+		func(b []byte, t P) []byte { return resource.AppendStrings(b, r.Standard(t).Tags) }, nil).Policed()
 	if r.TagsOnCreate {
-		tags.Post().Decoded(func(t *T, v any) error {
+		tags.Post().Decoded(func(t P, v any) error {
 			list, err := tagList(v, r.Plural)
 			r.Standard(t).Tags = list
 			return err
@@ -41,7 +42,7 @@ func (r *Resource[T]) addTags() {
 	r.Loaders = append(r.Loaders, r.loadTags)
 }
 
-func (r *Resource[T]) loadTags(c *Call, page Page) (func(t *T), error) {
+func (r *ResourceOf[P]) loadTags(c *Call, page Page) (func(t P), error) {
 	tags := map[string][]string{}
 	err := c.Tx.Each(func(rows *sql.Rows) error {
 		var id, tag string
@@ -52,24 +53,25 @@ func (r *Resource[T]) loadTags(c *Call, page Page) (func(t *T), error) {
 		return nil
 	}, "SELECT g.resource_id, g.tag FROM tags g"+page.Join("g.resource_id")+"WHERE g.kind = ?",
 		append(append([]any{}, page.Args...), r.Name)...)
-	return func(t *T) {
+	return func(t P) {
 		list := tags[r.id(t)]
 		slices.Sort(list)
 		r.Standard(t).Tags = list
 	}, err
 }
 
-func (r *Resource[T]) tagCond(values []string, self string, any, not bool) store.Cond {
-	var conds []store.Cond
+func (r *ResourceOf[P]) tagCond(values []string, self string, any, not bool) store.Cond {
+	asked := map[string]bool{}
 	for _, list := range values {
 		for _, tag := range strings.Split(list, ",") {
-			conds = append(conds, store.Where(
-				"EXISTS (SELECT 1 FROM tags g WHERE g.kind = ? AND g.resource_id = "+self+".id AND g.tag = ?)", r.Name, tag))
+			asked[tag] = true
 		}
 	}
-	cond := store.And(conds...)
+	// One sub-select whatever the number of tags: databases plan hundreds of them badly.
+	in := store.And(store.Where("g.kind = ? AND g.resource_id = "+self+".id", r.Name), store.In("g.tag", slices.Sorted(maps.Keys(asked))))
+	cond := store.Where("(SELECT COUNT(*) FROM tags g WHERE "+in.SQL+") = ?", append(in.Args, len(asked))...)
 	if any {
-		cond = store.Or(conds...)
+		cond = store.Where("EXISTS (SELECT 1 FROM tags g WHERE "+in.SQL+")", in.Args...)
 	}
 	if not {
 		cond = store.Not(cond)
@@ -77,7 +79,7 @@ func (r *Resource[T]) tagCond(values []string, self string, any, not bool) store
 	return cond
 }
 
-func (r *Resource[T]) insertTags(c *Call, t *T) error {
+func (r *ResourceOf[P]) insertTags(c *Call, t P) error {
 	for _, tag := range r.Standard(t).Tags {
 		if _, err := c.Tx.Exec("INSERT INTO tags (kind, resource_id, tag) VALUES (?, ?, ?)", r.Name, r.id(t), tag); err != nil {
 			return err
@@ -113,7 +115,7 @@ func checkTagCount(n int, plural string) error {
 }
 
 // Tags lists an object's tags: {"tags": […]}.
-func (r *Resource[T]) Tags(ctx context.Context, caller *policy.Credentials, id string) ([]byte, error) {
+func (r *ResourceOf[P]) Tags(ctx context.Context, caller *policy.Credentials, id string) ([]byte, error) {
 	var b []byte
 	err := r.engine.View(ctx, caller, func(c *Call) error {
 		t, err := r.tagged(c, "get", id)
@@ -126,7 +128,7 @@ func (r *Resource[T]) Tags(ctx context.Context, caller *policy.Credentials, id s
 }
 
 // HasTag is nil when the object has the tag, else a TagNotFound.
-func (r *Resource[T]) HasTag(ctx context.Context, caller *policy.Credentials, id, tag string) error {
+func (r *ResourceOf[P]) HasTag(ctx context.Context, caller *policy.Credentials, id, tag string) error {
 	return r.engine.View(ctx, caller, func(c *Call) error {
 		t, err := r.tagged(c, "get", id)
 		if err == nil && !slices.Contains(r.Standard(t).Tags, tag) {
@@ -137,7 +139,7 @@ func (r *Resource[T]) HasTag(ctx context.Context, caller *policy.Credentials, id
 }
 
 // SetTags replaces an object's tags by the body's {"tags": […]}; with add it adds them.
-func (r *Resource[T]) SetTags(ctx context.Context, caller *policy.Credentials, id string, body any, add bool) ([]byte, error) {
+func (r *ResourceOf[P]) SetTags(ctx context.Context, caller *policy.Credentials, id string, body any, add bool) ([]byte, error) {
 	m, ok := body.(map[string]any)
 	if !ok || m["tags"] == nil {
 		return nil, fault.Invalid("Invalid tags body")
@@ -156,7 +158,7 @@ func (r *Resource[T]) SetTags(ctx context.Context, caller *policy.Credentials, i
 }
 
 // AddTag adds one tag.
-func (r *Resource[T]) AddTag(ctx context.Context, caller *policy.Credentials, id, tag string) error {
+func (r *ResourceOf[P]) AddTag(ctx context.Context, caller *policy.Credentials, id, tag string) error {
 	if tag == "" || utf8.RuneCountInString(tag) > 255 {
 		return fault.Invalid("Invalid input for tag. Reason: '%s' must be of 1 to 255 characters.", tag)
 	}
@@ -166,7 +168,7 @@ func (r *Resource[T]) AddTag(ctx context.Context, caller *policy.Credentials, id
 }
 
 // RemoveTag removes one tag; "" removes all.
-func (r *Resource[T]) RemoveTag(ctx context.Context, caller *policy.Credentials, id, tag string) error {
+func (r *ResourceOf[P]) RemoveTag(ctx context.Context, caller *policy.Credentials, id, tag string) error {
 	return r.changeTags(ctx, caller, "delete", id, func(have []string) ([]string, error) {
 		if tag == "" {
 			return nil, nil
@@ -179,7 +181,7 @@ func (r *Resource[T]) RemoveTag(ctx context.Context, caller *policy.Credentials,
 	})
 }
 
-func (r *Resource[T]) changeTags(ctx context.Context, caller *policy.Credentials, action, id string, change func(have []string) ([]string, error)) error {
+func (r *ResourceOf[P]) changeTags(ctx context.Context, caller *policy.Credentials, action, id string, change func(have []string) ([]string, error)) error {
 	return r.engine.Update(ctx, caller, func(c *Call) error {
 		t, err := r.tagged(c, action, id)
 		if err != nil {
@@ -209,17 +211,23 @@ func (r *Resource[T]) changeTags(ctx context.Context, caller *policy.Credentials
 
 // tagged finds an object whose tags the caller may handle; another project's object is forbidden
 // rather than not found here.
-func (r *Resource[T]) tagged(c *Call, action, id string) (*T, error) {
+func (r *ResourceOf[P]) tagged(c *Call, action, id string) (P, error) {
 	t, err := r.Get(c, id)
 	if err != nil {
-		return nil, err
+		return resource.None[P](), err
 	}
-	rule := action + "_" + r.Name
+	rule := action + "_" + r.Rule
 	if c.Engine.Policy.Has(rule + ":tags") {
 		rule += ":tags"
 	}
 	if !c.Allows(rule, r.Target(c, t)) {
-		return nil, fault.Forbidden("rule:%s is disallowed by policy", rule)
+		return resource.None[P](), fault.Forbidden("rule:%s is disallowed by policy", rule)
+	}
+	// Policies say of an external network that everybody may see it, for lists show to each only their own.
+	if !c.global {
+		if _, err := r.GetVisible(c, id); err != nil {
+			return resource.None[P](), err
+		}
 	}
 	return t, nil
 }

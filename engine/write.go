@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strconv"
@@ -14,16 +15,22 @@ import (
 
 // Create makes the object, or for bulk all objects, of a request's body in one transaction and
 // gives the answer's body.
-func (r *Resource[T]) Create(ctx context.Context, caller *policy.Credentials, body any) ([]byte, error) {
+func (r *ResourceOf[P]) Create(ctx context.Context, caller *policy.Credentials, body any) ([]byte, error) {
 	if r.NoCreate {
-		return nil, methodNotAllowed()
+		return nil, cmp.Or(r.NoCreateWhy, methodNotAllowed())
 	}
 	objects, bulk, err := r.objects(body)
 	if err != nil {
 		return nil, err
 	}
+	if len(objects) > shortBulk {
+		ctx = store.WithLong(ctx)
+	}
 	var b []byte
 	err = r.engine.Update(ctx, caller, func(c *Call) error {
+		if err := r.enterNew(c); err != nil {
+			return err
+		}
 		made, err := r.create(c, objects)
 		if err != nil {
 			return err
@@ -45,9 +52,12 @@ func (r *Resource[T]) Create(ctx context.Context, caller *policy.Credentials, bo
 	return b, err
 }
 
+// shortBulk is how many objects a create may have that shares a transaction with others.
+const shortBulk = 10
+
 // create decodes all, asks policy and quota for all, then writes all, and reads them back.
-func (r *Resource[T]) create(c *Call, objects []map[string]any) ([]*T, error) {
-	made := make([]*T, len(objects))
+func (r *ResourceOf[P]) create(c *Call, objects []map[string]any) ([]P, error) {
+	made := make([]P, len(objects))
 	givens := make([]resource.Given, len(objects))
 	want := map[string]int{}
 	for i, object := range objects {
@@ -56,6 +66,9 @@ func (r *Resource[T]) create(c *Call, objects []map[string]any) ([]*T, error) {
 			return nil, err
 		}
 		made[i], givens[i] = t, given
+		if r.Below != nil {
+			*r.Below.Of(t) = c.parent
+		}
 	}
 	for i, t := range made {
 		if r.Prepare != nil {
@@ -63,8 +76,10 @@ func (r *Resource[T]) create(c *Call, objects []map[string]any) ([]*T, error) {
 				return nil, err
 			}
 		}
-		if err := r.permit(c, "create", t, givens[i], true); err != nil {
-			return nil, err
+		if !c.inside {
+			if err := r.permit(c, "create", t, givens[i], true); err != nil {
+				return nil, err
+			}
 		}
 		want[r.project(t)]++
 	}
@@ -75,6 +90,11 @@ func (r *Resource[T]) create(c *Call, objects []map[string]any) ([]*T, error) {
 			}
 		}
 	}
+	if r.Together != nil {
+		if err := r.Together(c, made); err != nil {
+			return nil, err
+		}
+	}
 	ids := make([]string, len(made))
 	for i, t := range made {
 		if err := r.Insert(c, t, givens[i]); err != nil {
@@ -82,11 +102,14 @@ func (r *Resource[T]) create(c *Call, objects []map[string]any) ([]*T, error) {
 		}
 		ids[i] = r.id(t)
 	}
+	if r.From != nil {
+		return made, r.again(c, made)
+	}
 	back, err := r.Find(c, store.In("t.id", ids))
 	if err != nil {
 		return nil, err
 	}
-	byID := make(map[string]*T, len(back))
+	byID := make(map[string]P, len(back))
 	for _, t := range back {
 		byID[r.id(t)] = t
 	}
@@ -97,7 +120,7 @@ func (r *Resource[T]) create(c *Call, objects []map[string]any) ([]*T, error) {
 }
 
 // Update changes an object and gives the answer's body. ifMatch is the request's If-Match header.
-func (r *Resource[T]) Update(ctx context.Context, caller *policy.Credentials, id string, body any, ifMatch string) ([]byte, error) {
+func (r *ResourceOf[P]) Update(ctx context.Context, caller *policy.Credentials, id string, body any, ifMatch string) ([]byte, error) {
 	if r.NoUpdate {
 		return nil, methodNotAllowed()
 	}
@@ -107,43 +130,55 @@ func (r *Resource[T]) Update(ctx context.Context, caller *policy.Credentials, id
 	}
 	var b []byte
 	err = r.engine.Update(ctx, caller, func(c *Call) error {
-		old, err := r.GetVisible(c, id)
+		// A body that is wrong for any object is refused before it is known whether this one is there.
+		if err := r.refuseFixed(object); err != nil {
+			return err
+		}
+		if _, err := r.decodeUpdate(resource.New[P](), object); err != nil {
+			return err
+		}
+		old, err := r.at(c, id)
 		if err != nil {
 			return err
 		}
 		if err := r.checkMatch(old, ifMatch); err != nil {
 			return err
 		}
-		changed := *old
-		given, err := r.decodeUpdate(&changed, object)
+		changed := resource.Copy(old)
+		given, err := r.decodeUpdate(changed, object)
 		if err != nil {
 			return err
 		}
-		if err := r.permit(c, "update", &changed, given, false); err != nil {
+		if err := r.permit(c, "update", changed, given, false); err != nil {
 			return err
 		}
 		if len(given) > 0 || r.UpdateEmpty {
-			if err := r.Save(c, old, &changed, given); err != nil {
+			if err := r.Save(c, old, changed, given); err != nil {
 				return err
 			}
 		}
-		t, err := r.Get(c, id)
+		made := []P{changed}
+		if r.From != nil {
+			err = r.again(c, made)
+		} else {
+			made[0], err = r.Get(c, r.id(changed))
+		}
 		if err != nil {
 			return err
 		}
-		b = r.envelope(c, t, nil)
+		b = r.envelope(c, made[0], nil)
 		return nil
 	})
 	return b, err
 }
 
 // Delete removes an object for a request.
-func (r *Resource[T]) Delete(ctx context.Context, caller *policy.Credentials, id, ifMatch string) error {
+func (r *ResourceOf[P]) Delete(ctx context.Context, caller *policy.Credentials, id, ifMatch string) error {
 	if r.NoDelete {
 		return methodNotAllowed()
 	}
 	return r.engine.Update(ctx, caller, func(c *Call) error {
-		t, err := r.GetVisible(c, id)
+		t, err := r.asked(c, id, false)
 		if err != nil {
 			return err
 		}
@@ -157,33 +192,45 @@ func (r *Resource[T]) Delete(ctx context.Context, caller *policy.Credentials, id
 	})
 }
 
-// Act runs a member action and gives the answer's body.
-func (r *Resource[T]) Act(ctx context.Context, caller *policy.Credentials, id, name string, body any) ([]byte, error) {
+// Act runs an action and gives the answer's status and body. name is as the declaration has it.
+func (r *ResourceOf[P]) Act(ctx context.Context, caller *policy.Credentials, id, name string, body any, in Input) (int, []byte, error) {
 	action, ok := r.Actions[name]
 	if !ok {
-		return nil, fault.NotFound("HTTPNotFound", "The resource could not be found.")
+		return 0, nil, fault.NotFound("HTTPNotFound", "The resource could not be found.")
 	}
 	object, ok := body.(map[string]any)
 	if !ok && body != nil {
-		return nil, fault.Invalid("Body contains invalid data")
+		return 0, nil, fault.Invalid("Body contains invalid data")
+	}
+	in.Body = object
+	rule := action.Rule
+	if rule == "" {
+		rule = name
+	}
+	run := r.engine.Update
+	if action.Reads {
+		run = r.engine.View
 	}
 	var b []byte
-	err := r.engine.Update(ctx, caller, func(c *Call) error {
-		t, err := r.GetVisible(c, id)
+	err := run(ctx, caller, func(c *Call) error {
+		t, err := r.at(c, id)
+		if fault.IsNotFound(err) && c.Engine.Policy.Decide(rule, c.Caller) == policy.No { // to no object at all
+			return fault.Forbidden("rule:%s is disallowed by policy", rule)
+		}
 		if err != nil {
 			return err
 		}
-		if !c.Allows(name, r.Target(c, t)) {
-			return fault.Forbidden("rule:%s is disallowed by policy", name)
+		if err := r.permitAction(c, rule, action.Policed, t, object); err != nil {
+			return err
 		}
-		b, err = action.Run(c, t, object, nil)
+		b, err = action.Run(c, t, in, nil)
 		return err
 	})
-	return b, err
+	return cmp.Or(action.Status, http.StatusOK), b, err
 }
 
 // checkMatch holds an If-Match header against the object's revision.
-func (r *Resource[T]) checkMatch(t *T, header string) error {
+func (r *ResourceOf[P]) checkMatch(t P, header string) error {
 	text := strings.Trim(strings.TrimSpace(header), `"`)
 	number, is := strings.CutPrefix(text, "revision_number=")
 	if !is || r.Standard == nil {
