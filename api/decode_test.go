@@ -27,7 +27,7 @@ func FuzzDecode(f *testing.F) {
 }
 
 func TestKnownExtensions(t *testing.T) {
-	if _, err := knownExtensions(Extensions()); err != nil {
+	if _, err := knownExtensions(Extensions(nil)); err != nil {
 		t.Error(err)
 	}
 	if _, err := knownExtensions([]string{"unicorn"}); err == nil {

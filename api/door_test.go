@@ -55,6 +55,22 @@ func TestServices(t *testing.T) {
 }
 
 // TestMetrics: calls are counted by labels that clients can't invent, and secrets stay out of log and metrics.
+// A service's id for a chain of calls is logged beside ours, if it is one.
+func TestGlobalRequestID(t *testing.T) {
+	t.Parallel()
+	id := "req-11111111-2222-4333-8444-555555555555"
+	for _, given := range []string{id, "req-x\" forged=\"y", id + "0"} {
+		w := newWorld(t)
+		out := w.do("a", "GET", "/v2.0/wid-gets", "", map[string]string{"X-Openstack-Request-Id": given})
+		if own := out.Header().Get("X-Openstack-Request-Id"); own == given {
+			t.Errorf("%q was taken as our own", given)
+		}
+		if logged := strings.Contains(w.log.String(), "global_request_id="); logged != (given == id) {
+			t.Errorf("%q: the log has %s", given, w.log.String())
+		}
+	}
+}
+
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -77,5 +93,15 @@ func TestMetrics(t *testing.T) {
 	}
 	if log := w.log.String(); !strings.Contains(log, "project="+projectA+" user=ann") {
 		t.Errorf("the log does not say who: %s", log)
+	}
+}
+
+// TestServiceRolesRequired: with service_token_roles_required a service token without such a role is refused.
+func TestServiceRolesRequired(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.ServiceRolesRequired = true })
+	for service, want := range map[string]int{"service": 200, "b": 401} {
+		if out := w.do("a", "GET", "/v2.0/wid-gets", "", map[string]string{"X-Service-Token": service}); out.Code != want {
+			t.Errorf("%s: %d, want %d", service, out.Code, want)
+		}
 	}
 }

@@ -17,31 +17,58 @@ type extension struct {
 	Description string   `json:"description"`
 	Updated     string   `json:"updated"`
 	Links       []string `json:"links"`
+
+	driver bool // there only if a mechanism driver in use brings it
 }
 
 //go:embed extensions.json
 var extensionData []byte
 
-// Extensions lists the aliases of all extensions that are known.
-func Extensions() []string {
+// Extensions lists the aliases to show: of those extensions that only some mechanism drivers have, the ones that the
+// drivers in use bring.
+func Extensions(brought []string) []string {
 	all, err := readExtensions()
 	if err != nil {
 		panic("api: extensions.json: " + err.Error())
 	}
-	aliases := make([]string, len(all))
-	for i, e := range all {
-		aliases[i] = e.Alias
+	var aliases []string
+	for _, e := range all {
+		if !e.driver || slices.Contains(brought, e.Alias) {
+			aliases = append(aliases, e.Alias)
+		}
+	}
+	return aliases
+}
+
+// DriverExtensions lists the aliases of those that only some mechanism drivers have.
+func DriverExtensions() []string {
+	all, err := readExtensions()
+	if err != nil {
+		panic("api: extensions.json: " + err.Error())
+	}
+	var aliases []string
+	for _, e := range all {
+		if e.driver {
+			aliases = append(aliases, e.Alias)
+		}
 	}
 	return aliases
 }
 
 func readExtensions() ([]extension, error) {
-	var all []extension
-	err := json.Unmarshal(extensionData, &all)
-	for i := range all {
-		all[i].Links = []string{}
+	var read []struct {
+		extension
+		Driver bool `json:"driver"`
 	}
-	return all, err
+	if err := json.Unmarshal(extensionData, &read); err != nil {
+		return nil, err
+	}
+	all := make([]extension, len(read))
+	for i, e := range read {
+		all[i] = e.extension
+		all[i].driver, all[i].Links = e.Driver, []string{}
+	}
+	return all, nil
 }
 
 func knownExtensions(aliases []string) ([]extension, error) {

@@ -32,6 +32,7 @@ func TestHTTP(t *testing.T) {
 		{name: "create for another project", as: "a", method: "POST", path: widgets, body: body(`, "project_id": "` + projectB + `"`), status: 400, want: []string{"other than the authenticated project"}},
 		{name: "create for another project by an administrator", as: "admin", method: "POST", path: widgets, body: body(`, "project_id": "` + projectB + `"`), status: 201, want: []string{`"project_id": "` + projectB + `"`}, journal: "widget ?"},
 		{name: "two projects", as: "admin", method: "POST", path: widgets, body: body(`, "project_id": "x", "tenant_id": "y"`), status: 400, want: []string{"'project_id' and 'tenant_id' do not match"}},
+		{name: "two projects that are none", as: "admin", method: "POST", path: widgets, body: body(`, "project_id": {}, "tenant_id": {}`), status: 400, not: []string{"do not match"}},
 		{name: "without what is required", as: "a", method: "POST", path: widgets, body: `{"widget": {}}`, status: 400, want: []string{"Required attribute 'gadget_id' not specified"}},
 		{name: "shape wins over policy", as: "a-reads", method: "POST", path: widgets, body: body(`, "bogus": 1`), status: 400, want: []string{"Unrecognized attribute(s) 'bogus'"}},
 		{name: "policy wins over rules", as: "a-reads", method: "POST", path: widgets, body: body(`, "parts": ["rotten"]`), status: 403},
@@ -76,12 +77,12 @@ func TestHTTP(t *testing.T) {
 		{name: "no roles, no project", as: "nothing", method: "GET", path: widgets + "/" + alpha, status: 404},
 
 		// list
-		{name: "list", as: "a", method: "GET", path: widgets + "?sort_key=name", status: 200, want: []string{`"name": "alpha"`, `"name": "beta"`, `"name": "delta"`}, not: []string{"gamma", "secret", "_links"}},
+		{name: "list", as: "a", method: "GET", path: widgets + "?sort_key=name&sort_dir=asc", status: 200, want: []string{`"name": "alpha"`, `"name": "beta"`, `"name": "delta"`}, not: []string{"gamma", "secret", "_links"}},
 		{name: "list everything", as: "admin", method: "GET", path: widgets, status: 200, want: []string{"alpha", "gamma", "swordfish"}},
 		{name: "list without roles", as: "nothing", method: "GET", path: widgets, status: 200, want: []string{`{"widgets": []}`}},
 		{name: "policy has the last word on each row", as: "a-none", method: "GET", path: widgets + "?fields=name", status: 200, want: []string{`{"widgets": [{"name": "delta"}]}`}},
 		{name: "list by underscores", as: "a", method: "GET", path: "/v2.0/wid_gets?fields=name&name=beta", status: 200, want: []string{`{"widgets": [{"name": "beta"}]}`}},
-		{name: "filter by either", as: "a", method: "GET", path: widgets + "?fields=name&name=beta&name=alpha&sort_key=size", status: 200, want: []string{`[{"name": "beta"}, {"name": "alpha"}]`}},
+		{name: "filter by either", as: "a", method: "GET", path: widgets + "?fields=name&name=beta&name=alpha&sort_key=size&sort_dir=asc", status: 200, want: []string{`[{"name": "beta"}, {"name": "alpha"}]`}},
 		{name: "filter by both", as: "a", method: "GET", path: widgets + "?name=beta&size=3", status: 200, want: []string{`{"widgets": []}`}},
 		{name: "filter by a boolean", as: "a", method: "GET", path: widgets + "?fields=name&enabled=TRUE", status: 200, want: []string{`{"widgets": [{"name": "beta"}]}`}},
 		{name: "filter by what is shared", as: "a", method: "GET", path: widgets + "?fields=name&shared=True", status: 200, want: []string{`{"widgets": [{"name": "delta"}]}`}},
@@ -91,14 +92,15 @@ func TestHTTP(t *testing.T) {
 		{name: "filter by what is hidden", as: "a", method: "GET", path: widgets + "?secret=swordfish", status: 400, want: []string{"['secret'] is invalid attribute for filtering"}},
 		{name: "filter that can't be read", as: "a", method: "GET", path: widgets + "?name=%zz", status: 400},
 		{name: "filter by two projects", as: "admin", method: "GET", path: widgets + "?tenant_id=x&project_id=y", status: 400},
-		{name: "filter by one project twice", as: "admin", method: "GET", path: widgets + "?fields=name&sort_key=name&tenant_id=" + projectA + "&project_id=" + projectA, status: 200, want: []string{`[{"name": "alpha"}, {"name": "beta"}]`}},
+		{name: "filter by one project twice", as: "admin", method: "GET", path: widgets + "?fields=name&sort_key=name&sort_dir=asc&tenant_id=" + projectA + "&project_id=" + projectA, status: 200, want: []string{`[{"name": "alpha"}, {"name": "beta"}]`}},
 		{name: "filter by all tags", as: "a", method: "GET", path: widgets + "?fields=name&tags=red,blue", status: 200, want: []string{`[{"name": "alpha"}]`}},
-		{name: "filter by any tag", as: "a", method: "GET", path: widgets + "?fields=name&sort_key=name&tags-any=red,green", status: 200, want: []string{`[{"name": "alpha"}, {"name": "beta"}]`}},
-		{name: "filter by not all tags", as: "a", method: "GET", path: widgets + "?fields=name&sort_key=name&not-tags=red,blue", status: 200, want: []string{`[{"name": "beta"}, {"name": "delta"}]`}},
+		{name: "filter by any tag", as: "a", method: "GET", path: widgets + "?fields=name&sort_key=name&sort_dir=asc&tags-any=red,green", status: 200, want: []string{`[{"name": "alpha"}, {"name": "beta"}]`}},
+		{name: "filter by not all tags", as: "a", method: "GET", path: widgets + "?fields=name&sort_key=name&sort_dir=asc&not-tags=red,blue", status: 200, want: []string{`[{"name": "beta"}, {"name": "delta"}]`}},
 		{name: "filter by no tag", as: "a", method: "GET", path: widgets + "?fields=name&not-tags-any=red,blue", status: 200, want: []string{`[{"name": "delta"}]`}},
 		{name: "sort down", as: "a", method: "GET", path: widgets + "?fields=size&sort_key=size&sort_dir=desc", status: 200, want: []string{`[{"size": 9}, {"size": 3}, {"size": 1}]`}},
 		{name: "sort keys without directions", as: "a", method: "GET", path: widgets + "?sort_key=size&sort_key=name&sort_dir=asc", status: 400, want: []string{"The number of sort_keys and sort_dirs must be same"}},
-		{name: "sort by what can't be sorted", as: "a", method: "GET", path: widgets + "?sort_key=secret", status: 400},
+		{name: "a sort key without a direction", as: "a", method: "GET", path: widgets + "?sort_key=size", status: 400, want: []string{"The number of sort_keys and sort_dirs must be same"}},
+		{name: "sort by what can't be sorted", as: "a", method: "GET", path: widgets + "?sort_key=secret&sort_dir=asc", status: 400},
 		{name: "limit zero is no limit", as: "a", method: "GET", path: widgets + "?limit=0", status: 200, want: []string{"alpha", "beta", "delta"}, not: []string{"_links"}},
 		{name: "marker of another project", as: "a", method: "GET", path: widgets + "?limit=1&marker=" + gamma, status: 404, want: []string{"WidgetNotFound"}},
 		{name: "hundreds of ids", as: "a", method: "GET", path: widgets + "?fields=name&id=" + strings.Repeat(gamma+"&id=", 900) + alpha, status: 200, want: []string{`[{"name": "alpha"}]`}},
@@ -108,7 +110,7 @@ func TestHTTP(t *testing.T) {
 		{name: "as many conditions as may be", as: "a", method: "GET", path: widgets + "?tags=" + strings.Repeat("x,", 499) + "x&not-tags-any=" + strings.Repeat("x,", 499) + "x", status: 200},
 		{name: "too many conditions", as: "a", method: "GET", path: widgets + "?tags=" + strings.Repeat("x,", 2000), status: 400},
 		{name: "too many alternatives", as: "a", method: "GET", path: widgets + "?" + strings.Repeat("shared=1&", 2000), status: 400},
-		{name: "the first of many sort keys", as: "a", method: "GET", path: widgets + "?fields=name&limit=1&marker=" + alpha + strings.Repeat("&sort_key=name", 2000), status: 200, want: []string{`[{"name": "beta"}]`}},
+		{name: "the first of many sort keys", as: "a", method: "GET", path: widgets + "?fields=name&limit=1&marker=" + alpha + strings.Repeat("&sort_key=name&sort_dir=asc", 2000), status: 200, want: []string{`[{"name": "beta"}]`}},
 
 		// update
 		{name: "update", as: "a", method: "PUT", path: widgets + "/" + alpha, body: `{"widget": {"name": "omega"}}`, status: 200, want: []string{`"name": "omega"`, `"size": 3`, `"revision_number": 2`, `"parts": ["nut", "screw"]`}, journal: "widget 1"},
@@ -155,6 +157,10 @@ func TestHTTP(t *testing.T) {
 		{name: "wrong token", as: "thief", method: "GET", path: widgets, status: 401},
 		{name: "identity is down", as: "outage", method: "GET", path: widgets, status: 503},
 		{name: "identity is down for the service", as: "a", method: "GET", path: widgets, header: map[string]string{"X-Service-Token": "outage"}, status: 503},
+		{name: "wrong service token", as: "a", method: "GET", path: widgets, header: map[string]string{"X-Service-Token": "thief"}, status: 401},
+		{name: "expired token", as: "late", method: "GET", path: widgets, status: 401},
+		{name: "expired token that a service passes on", as: "late", method: "GET", path: widgets, header: map[string]string{"X-Service-Token": "service"}, status: 200, want: []string{"alpha"}},
+		{name: "expired token that somebody passes on", as: "late", method: "GET", path: widgets, header: map[string]string{"X-Service-Token": "b"}, status: 401},
 		{name: "body beyond the limit", as: "a", method: "POST", path: widgets, body: strings.Repeat(" ", 5000), status: 413},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -186,6 +192,7 @@ func TestHTTP(t *testing.T) {
 			if !strings.HasPrefix(id, "req-") || !strings.Contains(w.log.String(), "request_id="+id) {
 				t.Errorf("the request id %q is not in the log", id)
 			}
+			w.madeBy(t, before, id)
 			if got := w.changes(t, before); got != c.journal {
 				t.Errorf("journal: %q, want %q", got, c.journal)
 			}

@@ -20,7 +20,7 @@ import (
 func TestStatements(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	queries := []string{"", "enabled=false&sort_key=name", "limit=50", "limit=50&marker=" + alpha, "tags=t&shared=false"}
+	queries := []string{"", "enabled=false&sort_key=name&sort_dir=asc", "limit=50", "limit=50&marker=" + alpha, "tags=t&shared=false"}
 	measure := func() (counts []int64) {
 		for _, as := range []string{"a", "admin"} {
 			for _, query := range queries {
@@ -162,7 +162,7 @@ func TestLinks(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t, func(o *Options) { o.TrustProxy = c.trust })
-			next := w.list(t, "http://here:9696/v2.0/wid-gets?limit=1&name=alpha&name=beta&sort_key=name", c.header).link("next")
+			next := w.list(t, "http://here:9696/v2.0/wid-gets?limit=1&name=alpha&name=beta&sort_key=name&sort_dir=asc", c.header).link("next")
 			if !strings.HasPrefix(next, c.want) {
 				t.Errorf("got %s, want %s", next, c.want)
 			}
@@ -180,7 +180,7 @@ func FuzzQuery(f *testing.F) {
 	for _, seed := range []string{
 		"", "name=a&name=b", "limit=1&marker=" + alpha, "limit=1&page_reverse=True", "sort_key=name&sort_dir=desc", "fields=id&fields=", "%zz", "a;b",
 		"tags=a,,b&not-tags-any=", "shared=True&enabled=0", "size=1e3", "size=99999999999999999999", "name=%00", "name=%ff", "id='--", "limit=9223372036854775807",
-		"revision_number=1", "tenant_id=&project_id=", "marker=" + gamma + "&sort_key=id", "limit=-0", "limit=1&sort_key=enabled&sort_key=size",
+		"revision_number=1", "tenant_id=&project_id=", "marker=" + gamma + "&sort_key=id&sort_dir=asc", "limit=-0", "limit=1&sort_key=enabled&sort_key=size&sort_dir=asc&sort_dir=desc",
 	} {
 		f.Add(seed)
 	}
@@ -198,4 +198,23 @@ func FuzzQuery(f *testing.F) {
 			t.Fatalf("%q shows what is not A's to see: %s", query, out.Body)
 		}
 	})
+}
+
+// TestMaxLimit: an operator's limit bounds the lists that ask for more, or for all.
+func TestMaxLimit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(o *Options) { o.MaxLimit = 2 })
+	for query, want := range map[string]int{"": 2, "limit=0": 2, "limit=9": 2, "limit=1": 1, "limit=1&limit=9": 1} {
+		var list struct {
+			Widgets []any
+			Links   []any `json:"widgets_links"`
+		}
+		out := w.do("admin", "GET", "/v2.0/wid-gets?"+query, "", nil)
+		if err := json.Unmarshal(out.Body.Bytes(), &list); err != nil || len(list.Widgets) != want || len(list.Links) == 0 {
+			t.Errorf("%q: %d %s", query, out.Code, out.Body)
+		}
+	}
+	if out := w.do("admin", "GET", "/v2.0/wid-gets?limit=-1", "", nil); out.Code != 400 {
+		t.Errorf("a limit that is none: %d", out.Code)
+	}
 }

@@ -18,7 +18,7 @@ type metrics struct {
 	seconds  *prometheus.HistogramVec
 }
 
-func newMetrics() *metrics {
+func newMetrics(more []prometheus.Collector) *metrics {
 	registry := prometheus.NewRegistry()
 	m := &metrics{
 		handler:  promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
@@ -29,6 +29,7 @@ func newMetrics() *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)}, []string{"method", "collection"}),
 	}
 	registry.MustRegister(m.inFlight, m.requests, m.seconds, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(more...)
 	return m
 }
 

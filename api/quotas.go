@@ -178,7 +178,8 @@ func (r *request) appendUsage(c *engine.Call, b []byte, project string) ([]byte,
 	return append(b, '}'), nil
 }
 
-// updateQuota sets some of a project's limits. A limit below what is in use needs force.
+// updateQuota sets some of a project's limits. A limit below what is in use is refused when the client
+// asks for the check (check_limit).
 func (r *request) updateQuota(project string) error {
 	body, err := r.body()
 	if err != nil {
@@ -207,11 +208,14 @@ func (r *request) updateQuota(project string) error {
 }
 
 func (r *request) setLimits(c *engine.Call, project string, limits map[string]any) error {
-	force := false
-	if v, sent := limits["force"]; sent {
-		var err error
-		if force, err = resource.BoolValue(v); err != nil {
-			return err
+	check, force := false, false
+	for name, flag := range map[string]*bool{"check_limit": &check, "force": &force} {
+		if v, sent := limits[name]; sent {
+			on, err := resource.BoolValue(v)
+			if err != nil {
+				return err
+			}
+			*flag = on
 		}
 	}
 	known := r.counted()
@@ -230,7 +234,7 @@ func (r *request) setLimits(c *engine.Call, project string, limits map[string]an
 		if limit < -1 || limit > maxLimit {
 			return fault.Invalid("Invalid input for %s. Reason: '%d' is not in range -1 through %d.", name, limit, maxLimit)
 		}
-		if err := r.checkUsed(c, project, name, limit, force); err != nil {
+		if err := r.checkUsed(c, project, name, limit, check && !force); err != nil {
 			return err
 		}
 		if _, err := c.Tx.Exec("DELETE FROM quotas WHERE project_id = ? AND resource = ?", project, name); err != nil {
@@ -243,8 +247,8 @@ func (r *request) setLimits(c *engine.Call, project string, limits map[string]an
 	return nil
 }
 
-func (r *request) checkUsed(c *engine.Call, project, name string, limit int, force bool) error {
-	if limit < 0 || force {
+func (r *request) checkUsed(c *engine.Call, project, name string, limit int, check bool) error {
+	if limit < 0 || !check {
 		return nil
 	}
 	for _, col := range r.door.Collections {

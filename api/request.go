@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"os"
 	"runtime/debug"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,6 +23,7 @@ import (
 	"neutrino/identity"
 	"neutrino/policy"
 	"neutrino/resource"
+	"neutrino/store"
 )
 
 // request is one call with what is known of it so far.
@@ -40,7 +43,8 @@ const maxDepth = 32
 
 func newRequest(d *door, w http.ResponseWriter, req *http.Request) *request {
 	d.metrics.inFlight.Inc()
-	return &request{Request: req, door: d, writer: w, id: "req-" + uuid.NewString(), began: time.Now()}
+	id := "req-" + uuid.NewString()
+	return &request{Request: req.WithContext(store.WithRequest(req.Context(), id)), door: d, writer: w, id: id, began: time.Now()}
 }
 
 // finish logs and counts the call, also one that panicked.
@@ -59,11 +63,26 @@ func (r *request) finish() {
 	if r.URL.Path == "/healthcheck" || r.URL.Path == "/metrics" {
 		level = slog.LevelDebug
 	}
-	r.door.Log.Log(r.Context(), level, "request", "method", r.Method, "path", r.URL.Path, "status", r.status,
-		"ms", float64(took.Microseconds())/1000, "project", r.project(), "user", r.user(), "request_id", r.id)
+	words := []any{"method", r.Method, "path", r.URL.Path, "status", r.status,
+		"ms", float64(took.Microseconds()) / 1000, "project", r.project(), "user", r.user(), "request_id", r.id}
+	if id := r.globalID(); id != "" {
+		words = append(words, "global_request_id", id)
+	}
+	r.door.Log.Log(r.Context(), level, "request", words...)
 	if cause != nil {
 		panic(http.ErrAbortHandler) // half an answer must not look like a whole one
 	}
+}
+
+// globalID is the id that the calling service gives the chain of calls that this one is part of, as Nova does in
+// X-Openstack-Request-Id; "" when it gives none, or one that is none.
+func (r *request) globalID() string {
+	id := r.Header.Get("X-Openstack-Request-Id")
+	rest, found := strings.CutPrefix(id, "req-")
+	if _, err := uuid.Parse(rest); !found || err != nil || len(rest) != 36 {
+		return ""
+	}
+	return id
 }
 
 // statusClientGone is what log and metrics show of a call whose client did not wait (nginx's 499).
@@ -88,6 +107,9 @@ func (r *request) fail(err error) {
 		return
 	}
 	e, ok := fault.As(err)
+	if !ok {
+		e, ok = r.databaseFault(err)
+	}
 	if !ok && errors.Is(err, context.Canceled) && r.Context().Err() != nil { // nobody waits for the answer any more
 		r.door.Log.Debug("client gone", "request_id", r.id, "error", err)
 		r.write(statusClientGone, "", nil)
@@ -100,6 +122,23 @@ func (r *request) fail(err error) {
 	b := append([]byte(`{"NeutronError": {"type": `), resource.AppendString(nil, e.Type)...)
 	b = append(append(b, `, "message": `...), resource.AppendString(nil, e.Message)...)
 	r.write(e.Status, "application/json", append(b, `, "detail": ""}}`...))
+}
+
+// databaseFault is what the caller hears of a database that is away or that can't hold a value.
+func (r *request) databaseFault(err error) (*fault.Error, bool) {
+	text := "The database can't be reached at present. Please try again."
+	switch {
+	case errors.Is(err, store.ErrValue):
+		r.door.Log.Warn("value refused", "request_id", r.id, "error", err)
+		return fault.Invalid("Invalid input: a value is too long, out of range, or has characters that can't be kept."), true
+	case errors.Is(err, store.ErrUncertain):
+		text = "The database was lost while the change was being made. Whether it was made is not known: please look before you try again."
+	case !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrRetry), r.Context().Err() != nil:
+		return nil, false
+	}
+	r.door.Log.Warn("database unavailable", "request_id", r.id, "error", err)
+	r.writer.Header().Set("Retry-After", "5")
+	return fault.New(http.StatusServiceUnavailable, "ServiceUnavailable", "%s", text), true
 }
 
 func (r *request) write(status int, kind string, body []byte) {
@@ -237,6 +276,17 @@ func (r *request) query() (engine.Query, error) {
 		return engine.Query{}, fault.Invalid("The query string could not be read: %s", err)
 	}
 	return engine.Query{Values: values, URL: r.base() + r.URL.Path}, nil
+}
+
+// bound gives a list's query the limit of MaxLimit, when it asks for more or for all. What is no limit stays, to be
+// refused.
+func (r *request) bound(values url.Values) {
+	text := values.Get("limit")
+	limit, err := strconv.Atoi(text)
+	most := r.door.MaxLimit
+	if most > 0 && (text == "" || err == nil && (limit == 0 || limit > most)) {
+		values.Set("limit", strconv.Itoa(most))
+	}
 }
 
 // stream is a list's way out: nothing goes out before the first part is full or the list is

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"strings"
 
 	"neutrino/engine"
 	"neutrino/resource"
@@ -15,6 +16,7 @@ func (r *request) whole(col engine.Collection) error {
 		if err != nil {
 			return err
 		}
+		r.bound(q.Values)
 		return col.List(r.Context(), r.caller, q, stream{r})
 	case http.MethodPost:
 		body, err := r.body()
@@ -45,23 +47,49 @@ func (r *request) one(col engine.Collection, id string) error {
 		b, err := col.Update(r.Context(), r.caller, id, body, r.Header.Get("If-Match"))
 		return r.json(http.StatusOK, b, err)
 	case http.MethodDelete:
-		if err := r.noBody(); err != nil {
-			return err
-		}
 		return r.empty(http.StatusNoContent, col.Delete(r.Context(), r.caller, id, r.Header.Get("If-Match")))
 	}
 	return notAllowed()
 }
 
-// act serves a member action.
-func (r *request) act(col engine.Collection, id, action string) error {
-	body, err := r.body()
-	if err != nil {
-		return err
+// act serves an action below an object: PUT …/add_router_interface, DELETE …/l3-routers/{id}.
+func (r *request) act(col engine.Collection, id string, words []string) error {
+	for _, a := range col.Describe().Actions {
+		if a.Method != r.Method || !sameWord(a.Name, words[0]) || a.Word != (len(words) == 2) {
+			continue
+		}
+		name, in := a.Key, engine.Input{}
+		if a.Word {
+			in.Word = words[1]
+		}
+		var body any
+		switch r.Method {
+		case http.MethodGet:
+			q, err := r.query()
+			if err != nil {
+				return err
+			}
+			in.Query = q.Values
+		case http.MethodDelete: // without a body
+		default:
+			var err error
+			if body, err = r.body(); err != nil {
+				return err
+			}
+		}
+		status, b, err := col.Act(r.Context(), r.caller, id, name, body, in)
+		if err == nil && len(b) == 0 {
+			return r.empty(status, nil)
+		}
+		return r.json(status, b, err)
 	}
-	b, err := col.Act(r.Context(), r.caller, id, action, body)
-	return r.json(http.StatusOK, b, err)
+	return notFound()
 }
+
+// sameWord compares words of a path, where hyphens and underscores are the same.
+func sameWord(a, b string) bool { return underscored(a) == underscored(b) }
+
+func underscored(word string) string { return strings.ReplaceAll(word, "-", "_") }
 
 // tags serves an object's list of tags.
 func (r *request) tags(col engine.Collection, id string) error {
@@ -107,7 +135,7 @@ func (r *request) resources() error {
 	first := true
 	for _, col := range r.door.Collections {
 		d := col.Describe()
-		if d.Extension != "" {
+		if d.Extension != "" || d.Below != "" {
 			continue
 		}
 		if !first {

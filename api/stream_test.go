@@ -85,7 +85,7 @@ func TestBrokenList(t *testing.T) {
 	t.Run("late", func(t *testing.T) {
 		w.fill(t, 1000)
 		w.exec(t, "UPDATE widgets SET name = 'zzz' WHERE name = 'beta'")
-		status, text, err := ask(t, s, "GET", "/v2.0/wid-gets?sort_key=name", nil)
+		status, text, err := ask(t, s, "GET", "/v2.0/wid-gets?sort_key=name&sort_dir=asc", nil)
 		if err == nil {
 			t.Errorf("status %d and %d bytes came as if they were the whole list", status, len(text))
 		}

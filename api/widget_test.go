@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,20 +23,23 @@ import (
 	"neutrino/policy"
 	"neutrino/resource"
 	"neutrino/store"
+	"neutrino/store/storetest"
 )
 
 // The door, the engine and the store are proved with a resource that exists only here: a widget, with
 // a child table, a parent, tags, sharing, a quota, an attribute for administrators and actions that go wrong.
 
 var schema = fstest.MapFS{"0001_widgets.sql": {Data: []byte(`
-CREATE TABLE journal (revision INTEGER PRIMARY KEY AUTOINCREMENT, kind VARCHAR(64) NOT NULL, id VARCHAR(36) NOT NULL);
+CREATE TABLE journal (revision BIGINT NOT NULL PRIMARY KEY, kind VARCHAR(64) NOT NULL, id VARCHAR(36) NOT NULL, request VARCHAR(64) NOT NULL DEFAULT '');
+CREATE TABLE journal_head (id INTEGER NOT NULL PRIMARY KEY, revision BIGINT NOT NULL, claims BIGINT NOT NULL);
+INSERT INTO journal_head VALUES (1, 0, 0);
 CREATE TABLE tags (kind VARCHAR(64) NOT NULL, resource_id VARCHAR(36) NOT NULL, tag VARCHAR(255) NOT NULL, PRIMARY KEY (resource_id, tag));
 CREATE TABLE quotas (project_id VARCHAR(255) NOT NULL, resource VARCHAR(64) NOT NULL, quota_limit INTEGER NOT NULL, PRIMARY KEY (project_id, resource));
 CREATE TABLE rbac_entries (id VARCHAR(36) NOT NULL PRIMARY KEY, project_id VARCHAR(255) NOT NULL, object_type VARCHAR(64) NOT NULL,
 	object_id VARCHAR(36) NOT NULL, action VARCHAR(64) NOT NULL, target_project VARCHAR(255) NOT NULL);
 CREATE TABLE gadgets (id VARCHAR(36) NOT NULL PRIMARY KEY, project_id VARCHAR(255) NOT NULL);
 CREATE TABLE widgets (id VARCHAR(36) NOT NULL PRIMARY KEY, project_id VARCHAR(255) NOT NULL, name VARCHAR(255) NOT NULL,
-	description VARCHAR(255) NOT NULL, revision_number BIGINT NOT NULL, created_at VARCHAR(20) NOT NULL, updated_at VARCHAR(20) NOT NULL,
+	description TEXT NOT NULL, revision_number BIGINT NOT NULL, created_at VARCHAR(20) NOT NULL, updated_at VARCHAR(20) NOT NULL,
 	size INTEGER NOT NULL, enabled BOOLEAN NOT NULL, secret VARCHAR(255) NOT NULL, gadget_id VARCHAR(36) NOT NULL REFERENCES gadgets (id));
 CREATE TABLE parts (widget_id VARCHAR(36) NOT NULL REFERENCES widgets (id) ON DELETE CASCADE, name VARCHAR(255) NOT NULL);`)}}
 
@@ -106,7 +108,16 @@ func (t tokens) Authenticate(_ context.Context, token string) (*policy.Credentia
 	return &c, nil
 }
 
+// AuthenticateExpired takes the token "late", too: that of somebody whose token has expired.
+func (t tokens) AuthenticateExpired(ctx context.Context, token string) (*policy.Credentials, error) {
+	if token == "late" {
+		token = "a"
+	}
+	return t.Authenticate(ctx, token)
+}
+
 var callers = tokens{
+	"service": {UserID: "nova", ProjectID: projectB, Roles: []string{"service"}},
 	"admin":   {UserID: "root", ProjectID: "cccccccccccccccccccccccccccccccc", Roles: []string{"admin", "member", "reader"}},
 	"a":       {UserID: "ann", ProjectID: projectA, Roles: []string{"member", "reader"}},
 	"a-reads": {UserID: "abe", ProjectID: projectA, Roles: []string{"reader"}},
@@ -137,12 +148,12 @@ var rules = []policy.Default{
 func newWorld(t testing.TB, change ...func(*Options)) *world {
 	t.Helper()
 	ctx := context.Background()
-	db, err := store.Open(ctx, filepath.Join(t.TempDir(), "widgets.db"))
+	db, err := store.Open(ctx, storetest.Empty(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	if _, _, err := db.Migrate(ctx, schema); err != nil {
+	if _, err := db.Migrate(ctx, schema); err != nil {
 		t.Fatal(err)
 	}
 	enforcer, err := policy.New(rules)
@@ -155,7 +166,7 @@ func newWorld(t testing.TB, change ...func(*Options)) *world {
 	gadgets := declareGadgets().Install(w.engine)
 	w.widgets = w.declareWidgets(gadgets).Install(w.engine)
 	o := Options{Engine: w.engine, Collections: []engine.Collection{w.widgets}, Authenticator: callers,
-		Extensions: []string{"quotas"}, IdentityURL: "http://id/v3", Log: logger}
+		Extensions: []string{"quotas"}, IdentityURL: "http://id/v3", Log: logger, ServiceRoles: []string{"service"}}
 	for _, f := range change {
 		f(&o)
 	}
@@ -249,11 +260,11 @@ func (w *world) declareWidgets(gadgets *engine.Resource[gadget]) *engine.Resourc
 			return nil
 		},
 		Actions: map[string]engine.Action[widget]{
-			"explode": {Run: func(*engine.Call, *widget, map[string]any, []byte) ([]byte, error) { panic("bang") }},
-			"fail": {Run: func(*engine.Call, *widget, map[string]any, []byte) ([]byte, error) {
+			"explode": {Run: func(*engine.Call, *widget, engine.Input, []byte) ([]byte, error) { panic("bang") }},
+			"fail": {Run: func(*engine.Call, *widget, engine.Input, []byte) ([]byte, error) {
 				return nil, errors.New("password swordfish did not fit")
 			}},
-			"again": {Run: func(c *engine.Call, x *widget, _ map[string]any, b []byte) ([]byte, error) {
+			"again": {Run: func(c *engine.Call, x *widget, _ engine.Input, b []byte) ([]byte, error) {
 				if err := w.widgets.Touch(c, x.ID); err != nil {
 					return nil, err
 				}
@@ -318,6 +329,20 @@ func (w *world) changes(t testing.TB, after int64) string {
 		words = append(words, e.Kind+" "+id)
 	}
 	return strings.Join(words, ", ")
+}
+
+// madeBy holds what was journaled after a revision to be the doing of a request.
+func (w *world) madeBy(t testing.TB, after int64, id string) {
+	t.Helper()
+	entries, err := w.engine.DB.Read(context.Background(), after, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.Request != id {
+			t.Errorf("%s %s is journaled as the doing of %q, not of %q", e.Kind, e.ID, e.Request, id)
+		}
+	}
 }
 
 // do makes a call as somebody.

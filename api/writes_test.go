@@ -123,7 +123,7 @@ func TestQuotas(t *testing.T) {
 		want                   string
 	}{
 		{"admin", "GET", "/v2.0/quotas", "", 200, `{"quotas": []}`},
-		{"admin", "PUT", of, `{"quota": {"widget": 1}}`, 400, "Quota limit 1 for widget must be greater than or equal to already used 2"},
+		{"admin", "PUT", of, `{"quota": {"widget": 1, "check_limit": true}}`, 400, "Quota limit 1 for widget must be greater than or equal to already used 2"},
 		{"admin", "PUT", of, `{"quota": {"widget": 1, "force": true}}`, 200, `{"quota": {"widget": 1}}`},
 		{"a", "POST", "/v2.0/wid-gets", `{"widget": {"gadget_id": "` + parent + `"}}`, 409, "OverQuota"},
 		{"a", "GET", of, "", 200, `{"quota": {"widget": 1}}`},
