@@ -8,6 +8,8 @@ package desired
 
 import (
 	"net/netip"
+	"slices"
+	"strings"
 
 	"neutrino/address"
 )
@@ -57,6 +59,19 @@ type Network struct {
 	External       bool     `json:"external"`          // router:external
 	DNSDomain      string   `json:"dns_domain"`        // ends in a dot, or empty
 	Subnets        []Subnet `json:"subnets,omitempty"` // sorted by id
+
+	// Segments are all of a network that has several, in their order; Type, Physical and SegmentationID are the
+	// first one's. A host is on the first that reaches it.
+	Segments []Segment `json:"segments,omitempty"`
+
+	QoS *QoS `json:"qos,omitempty"` // of its policy; nil: it has none
+}
+
+// Segment is a piece of layer 2 that a network lies on.
+type Segment struct {
+	Type           string `json:"type"`
+	Physical       string `json:"physical"`
+	SegmentationID int    `json:"segmentation_id"`
 }
 
 // Subnet is a layer-3 block of a network.
@@ -98,9 +113,73 @@ type Port struct {
 
 	AddressPairs []AddressPair `json:"address_pairs,omitempty"`
 
+	SubPort *SubPort `json:"sub_port,omitempty"` // how a trunk carries the port; nil: it has an interface of its own
+
+	// WiredBy names who wires the port when the switch of the host's agent does not: a mechanism driver.
+	WiredBy string `json:"wired_by,omitempty"`
+
+	// AnsweredBy is the host that answers for a port which is on none of OVN's switches: with DHCP, metadata, and as its
+	// router. "": none.
+	AnsweredBy string `json:"answered_by,omitempty"`
+
 	// On the bound host only.
 	PortSecurity   bool     `json:"port_security"`
 	SecurityGroups []string `json:"security_groups,omitempty"` // sorted
+	QoS            *QoS     `json:"qos,omitempty"`             // of its own policy; nil: what its network's says holds
+}
+
+// SubPort is the place of a trunk's subport: its packets have the VLAN on the parent port's interface.
+type SubPort struct {
+	Parent string `json:"parent"` // port id
+	VLAN   uint16 `json:"vlan"`   // 1 to 4094
+}
+
+// Who wires ports when the switch of the host's agent does not.
+const (
+	WiredByOVN   = "ovn"
+	WiredBySRIOV = "sriovnicswitch"
+)
+
+// Wired says whether the switch of a host's agent is to have the port.
+func (p *Port) Wired(host string) bool { return p.Host == host && p.WiredBy == "" }
+
+// Function says whether the port is a virtual function of a host's NIC, which the host's agent sets.
+func (p *Port) Function() bool { return p.WiredBy == WiredBySRIOV && p.VNICType != "direct-physical" }
+
+// Places are the hosts on which the port's network is to be known for it.
+func (p *Port) Places() []string {
+	var hosts []string
+	for _, host := range []string{p.Host, p.AnsweredBy} {
+		if host != "" && !slices.Contains(hosts, host) {
+			hosts = append(hosts, host)
+		}
+	}
+	return hosts
+}
+
+// QoS is what a policy says of a port's traffic, as far as a host enforces it. A policy without such rules is an
+// empty one.
+type QoS struct {
+	Egress  Limits `json:"egress"`         // of what the port sends
+	Ingress Limits `json:"ingress"`        // of what it gets
+	DSCP    *int   `json:"dscp,omitempty"` // the mark of what it sends, 0 to 63; nil: its own
+}
+
+// Limits are those of one direction. A rate of 0 limits nothing, a burst of 0 leaves it to the host.
+type Limits struct {
+	Kbps      int `json:"kbps,omitempty"`
+	BurstKbps int `json:"burst_kbps,omitempty"` // kilobits at once
+	Kpps      int `json:"kpps,omitempty"`       // thousands of packets a second
+	BurstKpps int `json:"burst_kpps,omitempty"` // thousands of packets at once
+}
+
+// QoSOf is what holds for a port on a network (nil: not known yet): its own policy's, or its network's, which is not
+// for ports of the network service itself. nil: none.
+func QoSOf(p *Port, n *Network) *QoS {
+	if p.QoS != nil || n == nil || strings.HasPrefix(p.DeviceOwner, "network:") {
+		return p.QoS
+	}
+	return n.QoS
 }
 
 // FixedIP is an address of a port.
@@ -163,10 +242,25 @@ type Router struct {
 	ProjectID    string       `json:"project_id"`
 	Host         string       `json:"host"` // the host it is scheduled on: the receiver
 	AdminStateUp bool         `json:"admin_state_up"`
-	Interfaces   []RouterPort `json:"interfaces,omitempty"` // sorted by port id
-	Gateway      *Gateway     `json:"gateway,omitempty"`
+	Interfaces   []RouterPort `json:"interfaces,omitempty"`       // sorted by port id
+	Gateway      *Gateway     `json:"gateway,omitempty"`          // the first, by which the default routes go
+	Further      []Gateway    `json:"further_gateways,omitempty"` // the others; only with a first
+	ECMP         bool         `json:"ecmp,omitempty"`             // new flows share the default routes of all gateways
 	Routes       []Route      `json:"routes,omitempty"`
 	FloatingIPs  []FloatingIP `json:"floating_ips,omitempty"` // sorted by id
+
+	// Standby is for a host that the router is about to move to: it makes all of it, says nothing to neighbours,
+	// and has none of its ports yet. The server tells the two hosts apart; Next is not for them.
+	Standby bool   `json:"standby,omitempty"`
+	Next    string `json:"-"`
+}
+
+// Gateways are all gateways of the router, the first one first.
+func (r *Router) Gateways() []Gateway {
+	if r.Gateway == nil {
+		return nil
+	}
+	return append([]Gateway{*r.Gateway}, r.Further...)
 }
 
 // RouterPort is a port that a router has on a network, with all the subnets' data that the router needs,
@@ -187,12 +281,26 @@ type Gateway struct {
 	EnableSNAT bool         `json:"enable_snat"`
 }
 
-// FloatingIP maps an external address one to one on an internal one.
+// FloatingIP maps an external address one to one on an internal one, or single ports of it on several.
 type FloatingIP struct {
 	ID       string     `json:"id"`
 	Revision int64      `json:"revision"`
 	Floating netip.Addr `json:"floating"`
-	Fixed    netip.Addr `json:"fixed"`
+	Fixed    netip.Addr `json:"fixed"`              // zero: Forwards say where it leads
+	Gateway  string     `json:"gateway,omitempty"`  // port id of the gateway that it is on; "": the first
+	Forwards []Forward  `json:"forwards,omitempty"` // sorted by id; only without Fixed
+}
+
+// Forward leads ports of a floating IP to ports of an internal address. The internal range is as wide as the external
+// one, port by port, or is one port.
+type Forward struct {
+	ID       string     `json:"id"`
+	Protocol string     `json:"protocol"` // "tcp", "udp", "sctp", "dccp"; others have no ports and are refused by hosts
+	First    uint16     `json:"first"`    // external ports
+	Last     uint16     `json:"last"`
+	To       netip.Addr `json:"to"`
+	ToFirst  uint16     `json:"to_first"` // internal ports
+	ToLast   uint16     `json:"to_last"`
 }
 
 // Key implements Item.

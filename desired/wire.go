@@ -22,6 +22,7 @@ type Message struct {
 	Epoch    string `json:"epoch,omitempty"`    // hello: the server's life; revisions of another one mean nothing
 	Revision int64  `json:"revision,omitempty"` // synced: the state is that of this revision of the journal
 	Key      *Key   `json:"key,omitempty"`      // delete
+	Request  string `json:"request,omitempty"`  // put, delete: the API request that made the change, for logs
 	Item     Item   `json:"-"`                  // put
 }
 
@@ -142,7 +143,18 @@ type AgentState struct {
 	Binary         string         `json:"binary"`
 	Topic          string         `json:"topic"`
 	Configurations map[string]any `json:"configurations"`
-	Started        string         `json:"started"` // RFC 3339
+	Started        string         `json:"started"`                     // RFC 3339
+	Zone           string         `json:"availability_zone,omitempty"` // of agents that a zone is chosen for
+}
+
+// HostView is what a server knows of a host, for administrators.
+type HostView struct {
+	Host      string    `json:"host"`
+	Following bool      `json:"following"` // the host follows this server: else its reports are old, or elsewhere
+	Revision  int64     `json:"revision"`  // of the journal, that this is of
+	Items     []Message `json:"items"`     // puts
+	Reports   []Report  `json:"reports"`
+	Complete  []string  `json:"complete"` // layers of which the host has told everything
 }
 
 // Reports is what a host sends to the server.

@@ -23,14 +23,18 @@ func everyMessage() []desired.Message {
 		{Type: desired.Put, Item: &desired.Network{ID: "n1", MTU: 1450, Type: "vxlan", SegmentationID: 7, Subnets: []desired.Subnet{subnet}}},
 		{Type: desired.Put, Item: &desired.Port{
 			ID: "p1", Revision: 3, NetworkID: "n1", Host: "h1", MAC: mac, FixedIPs: []desired.FixedIP{{SubnetID: "s1", IP: netip.MustParseAddr("10.0.0.5")}},
-			SecurityGroups: []string{"g1"}, Metadata: &desired.Metadata{Name: "a", UserData: []byte{0, 255}, PublicKeys: map[string]string{"k": "v"}},
+			SubPort: &desired.SubPort{Parent: "p9", VLAN: 100}, SecurityGroups: []string{"g1"}, Metadata: &desired.Metadata{Name: "a", UserData: []byte{0, 255}, PublicKeys: map[string]string{"k": "v"}},
 			AddressPairs: []desired.AddressPair{{MAC: mac, IP: netip.MustParsePrefix("10.9.0.0/16")}},
 		}},
 		{Type: desired.Put, Item: &desired.SecurityGroup{ID: "g1", Stateful: true, Rules: []desired.Rule{{ID: "r1", Protocol: -1, PortMin: -1, PortMax: -1, RemoteGroup: "g1"}}}},
 		{Type: desired.Put, Item: &desired.Member{GroupID: "g1", PortID: "p1", Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.5/32")}}},
 		{Type: desired.Put, Item: &desired.Router{
 			ID: "r1", Host: "h1", Gateway: &desired.Gateway{RouterPort: desired.RouterPort{PortID: "p2", MAC: mac}, NextHops: []netip.Addr{netip.MustParseAddr("203.0.113.1")}, EnableSNAT: true},
-			FloatingIPs: []desired.FloatingIP{{ID: "f1", Floating: netip.MustParseAddr("203.0.113.9"), Fixed: netip.MustParseAddr("10.0.0.5")}},
+			Further: []desired.Gateway{{RouterPort: desired.RouterPort{PortID: "p3", MAC: mac}}}, ECMP: true,
+			FloatingIPs: []desired.FloatingIP{{ID: "f1", Floating: netip.MustParseAddr("203.0.113.9"), Fixed: netip.MustParseAddr("10.0.0.5"), Gateway: "p3"}, {
+				ID: "f2", Floating: netip.MustParseAddr("203.0.113.10"),
+				Forwards: []desired.Forward{{ID: "w1", Protocol: "tcp", First: 80, Last: 81, To: netip.MustParseAddr("10.0.0.5"), ToFirst: 8080, ToLast: 8081}},
+			}},
 		}},
 		{Type: desired.Delete, Key: &desired.Key{Kind: desired.KindMember, ID: "g1/p9"}},
 		{Type: desired.Synced, Revision: 42},
