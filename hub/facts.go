@@ -13,6 +13,7 @@ import (
 type Entry struct {
 	Revision int64
 	Kind, ID string
+	Request  string // id of the API request that made it; "": none did
 }
 
 // Journal is the list of all changes, in the order of their commits.
@@ -38,7 +39,8 @@ type Facts struct {
 	Ports    []*desired.Port
 	Groups   []*desired.SecurityGroup
 	Routers  []*desired.Router
-	Statuses map[Thing]Status // of ports, routers and floating IPs
+	Statuses map[Thing]Status    // of ports, routers and floating IPs
+	Served   map[string][]Served // by port: what was told by SetStatus
 }
 
 // Thing names something that has a status.
@@ -51,6 +53,7 @@ type Thing struct {
 type Wanted struct {
 	Hosts                            bool // all of them
 	Networks, Ports, Groups, Routers []string
+	Policies                         []string // QoS policies: the ports and networks that they are bound to
 }
 
 // Source reads facts. What is not there any more is left out of the answer.
@@ -63,10 +66,12 @@ type Source interface {
 type StatusChange struct {
 	Thing
 	Status
+	Request string // the last API request that changed the thing, for logs; "" when it was long ago or none
 }
 
 // Sink takes what hosts say.
 type Sink interface {
-	SetStatus(ctx context.Context, changes []StatusChange) error
+	// SetStatus writes statuses, and by port what the servers of a database tell one another.
+	SetStatus(ctx context.Context, changes []StatusChange, served map[string][]Served) error
 	Heartbeat(ctx context.Context, host string, agents []desired.AgentState) error
 }

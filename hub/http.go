@@ -23,11 +23,14 @@ const (
 	snapshotChunk = 1000     // items of a snapshot that are held for a host at once
 )
 
-// Handler serves hosts: GET /agent/v1/stream and POST /agent/v1/reports.
+// Handler serves hosts: GET /agent/v1/stream, POST /agent/v1/reports and POST /agent/v1/beat; and administrators that
+// have the hosts' secret: GET /agent/v1/hosts/NAME.
 func (h *Hub) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /agent/v1/stream", h.serveStream)
 	mux.HandleFunc("POST /agent/v1/reports", h.serveReports)
+	mux.HandleFunc("POST /agent/v1/beat", h.serveBeat)
+	mux.HandleFunc("GET /agent/v1/hosts/{host}", h.serveHost)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		if !bearer || h.secret == "" || !equal(token, h.secret) {

@@ -21,11 +21,13 @@ type Hub struct {
 	log     *slog.Logger
 
 	mu       sync.Mutex
+	began    time.Time
 	epoch    string // of the revisions that hosts are told
 	index    *index
 	revision int64 // of the journal, that the index is at
 	loaded   bool
 	hosts    map[string]*host
+	streams  uint64 // that there were
 	verdicts verdicts
 	flush    chan struct{} // there are statuses to be written
 }
@@ -33,7 +35,7 @@ type Hub struct {
 // New makes a hub. Hosts show the secret as a bearer token.
 func New(journal Journal, source Source, sink Sink, secret string, log *slog.Logger) *Hub {
 	return &Hub{
-		journal: journal, source: source, sink: sink, secret: secret, log: log, epoch: uuid.NewString(),
+		began: time.Now(), journal: journal, source: source, sink: sink, secret: secret, log: log, epoch: uuid.NewString(),
 		index: newIndex(), hosts: map[string]*host{}, verdicts: newVerdicts(), flush: make(chan struct{}, 1),
 	}
 }
@@ -137,7 +139,7 @@ func (h *Hub) loadAll(ctx context.Context) error {
 			t.add(name, key)
 		}
 	}
-	h.mark(t)
+	h.mark(t, requests{})
 	for thing := range h.verdicts.statuses {
 		h.judge(thing)
 	}
@@ -162,8 +164,19 @@ func (h *Hub) put(facts *Facts, t touched) {
 	for _, x := range facts.Routers {
 		h.index.setRouter(x.ID, x, t)
 	}
+	for _, x := range facts.Routers {
+		if x.Next == "" {
+			h.verdicts.forget(Thing{desired.KindRouterMove, x.ID})
+		}
+	}
 	for thing, status := range facts.Statuses {
 		h.verdicts.statuses[thing] = status
+	}
+	for _, p := range facts.Ports {
+		delete(h.verdicts.served, p.ID)
+	}
+	for id, served := range facts.Served {
+		h.verdicts.served[id] = served
 	}
 }
 
@@ -181,9 +194,26 @@ func (h *Hub) follow(ctx context.Context, entries []Entry) error {
 	h.forget(w, facts, t)
 	h.put(facts, t)
 	h.revision = entries[len(entries)-1].Revision
-	h.mark(t)
+	made := requestsOf(entries)
+	h.mark(t, made)
+	for _, p := range facts.Ports {
+		thing := Thing{desired.KindPort, p.ID}
+		if h.verdicts.statuses[thing].Status == active {
+			delete(h.verdicts.made, thing)
+		} else if id := made.by[thing]; id != "" {
+			h.verdicts.made[thing] = id
+		}
+	}
+	for id, hosts := range made.hosts(t) {
+		h.log.Info("hosts are told of a change", "request_id", id, "hosts", hosts, "revision", h.revision)
+	}
 	for _, id := range w.Ports {
 		h.judge(Thing{desired.KindPort, id})
+	}
+	if w.Policies != nil { // ports that no entry names have been read
+		for _, p := range facts.Ports {
+			h.judge(Thing{desired.KindPort, p.ID})
+		}
 	}
 	for _, n := range facts.Networks {
 		if served[n.ID] != servedSubnets(n) { // its ports wait for DHCP, or do so no longer
@@ -194,6 +224,7 @@ func (h *Hub) follow(ctx context.Context, entries []Entry) error {
 	}
 	for _, r := range facts.Routers {
 		h.judge(Thing{desired.KindRouter, r.ID})
+		h.judge(Thing{desired.KindRouterMove, r.ID})
 		for _, f := range r.FloatingIPs {
 			h.judge(Thing{desired.KindFloatingIP, f.ID})
 		}
@@ -233,6 +264,8 @@ func (h *Hub) wanted(entries []Entry) Wanted {
 			if id := h.index.routerOf[e.ID]; id != "" {
 				add(&w.Routers, "router", id)
 			}
+		case "policy":
+			add(&w.Policies, "policy", e.ID)
 		}
 	}
 	return w
@@ -280,6 +313,7 @@ func (h *Hub) forget(w Wanted, facts *Facts, t touched) {
 		}
 		h.index.setRouter(id, nil, t)
 		h.verdicts.forget(Thing{desired.KindRouter, id})
+		h.verdicts.forget(Thing{desired.KindRouterMove, id})
 	}
 	if w.Hosts {
 		var all []string

@@ -26,7 +26,7 @@ type index struct {
 	hostGroups     counts                     // host → security group → bound ports
 	namedBy        map[string]map[string]bool // remote group → groups whose rules name it
 	routersOn      map[string]map[string]bool // network → routers with a port there
-	hostRouters    map[string]map[string]bool // host → routers scheduled on it
+	hostRouters    map[string]map[string]bool // host → routers scheduled on it, or about to move to it
 	routerOf       map[string]string          // floating IP → router
 
 	remote map[string]*desired.Port // ports as other hosts of their networks know them
@@ -133,6 +133,10 @@ func (x *index) setRouter(id string, r *desired.Router, t touched) {
 	if old != nil {
 		t.add(old.Host, key)
 		drop(x.hostRouters, old.Host, id)
+		if old.Next != "" {
+			t.add(old.Next, key)
+			drop(x.hostRouters, old.Next, id)
+		}
 		for _, network := range networksOf(old) {
 			drop(x.routersOn, network, id)
 		}
@@ -145,6 +149,10 @@ func (x *index) setRouter(id string, r *desired.Router, t touched) {
 	if r != nil {
 		t.add(r.Host, key)
 		put(x.hostRouters, r.Host, id)
+		if r.Next != "" {
+			t.add(r.Next, key)
+			put(x.hostRouters, r.Next, id)
+		}
 		for _, network := range networksOf(r) {
 			put(x.routersOn, network, id)
 		}
@@ -159,8 +167,8 @@ func networksOf(r *desired.Router) []string {
 	for _, i := range r.Interfaces {
 		out = append(out, i.NetworkID)
 	}
-	if r.Gateway != nil {
-		out = append(out, r.Gateway.NetworkID)
+	for _, g := range r.Gateways() {
+		out = append(out, g.NetworkID)
 	}
 	return out
 }
@@ -294,22 +302,11 @@ func (x *index) unlink(p, now *desired.Port, t touched) {
 // count notes that a host has one bound port more or less of a network and of groups, and tells the
 // host of networks and groups that come or go with it.
 func (x *index) count(p *desired.Port, n int, t touched) {
+	for _, host := range p.Places() {
+		x.countNetwork(host, p.NetworkID, n, t)
+	}
 	if p.Host == "" {
 		return
-	}
-	edge := x.hostNetworks.add(p.Host, p.NetworkID, n)
-	if edge && n < 0 {
-		x.meet(p.Host, p.NetworkID, t) // the others, while the host still counts as one of them
-	}
-	x.networkHosts.add(p.NetworkID, p.Host, n)
-	if edge && n > 0 {
-		x.meet(p.Host, p.NetworkID, t)
-	}
-	if edge {
-		t.add(p.Host, desired.Key{Kind: desired.KindNetwork, ID: p.NetworkID})
-		for port := range x.portsOfNetwork[p.NetworkID] {
-			t.add(p.Host, desired.Key{Kind: desired.KindPort, ID: port})
-		}
 	}
 	for _, group := range p.SecurityGroups {
 		edge := x.hostGroups.add(p.Host, group, n)
@@ -320,6 +317,24 @@ func (x *index) count(p *desired.Port, n int, t touched) {
 		t.add(p.Host, desired.Key{Kind: desired.KindSecurityGroup, ID: group})
 		for _, remote := range remoteGroups(x.groups[group]) {
 			x.touchMembers(p.Host, remote, t)
+		}
+	}
+}
+
+// countNetwork notes that a host has one port more or less of a network.
+func (x *index) countNetwork(host, network string, n int, t touched) {
+	edge := x.hostNetworks.add(host, network, n)
+	if edge && n < 0 {
+		x.meet(host, network, t) // the others, while the host still counts as one of them
+	}
+	x.networkHosts.add(network, host, n)
+	if edge && n > 0 {
+		x.meet(host, network, t)
+	}
+	if edge {
+		t.add(host, desired.Key{Kind: desired.KindNetwork, ID: network})
+		for port := range x.portsOfNetwork[network] {
+			t.add(host, desired.Key{Kind: desired.KindPort, ID: port})
 		}
 	}
 }

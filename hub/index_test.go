@@ -79,7 +79,8 @@ func change(t *rapid.T, x *index, touch touched) {
 		}
 		port := &desired.Port{
 			ID: p, NetworkID: id("n", 3), Host: rapid.SampledFrom([]string{"", "h1", "h2", "h3"}).Draw(t, "bound"),
-			MAC: address.MAC{2, 0, 0, 0, 0, byte(rapid.IntRange(1, 3).Draw(t, "mac"))}, PortSecurity: true,
+			AnsweredBy: rapid.SampledFrom([]string{"", "", "h1", "h2", "h3"}).Draw(t, "answered"),
+			MAC:        address.MAC{2, 0, 0, 0, 0, byte(rapid.IntRange(1, 3).Draw(t, "mac"))}, PortSecurity: true,
 			FixedIPs: []desired.FixedIP{{IP: netip.AddrFrom4([4]byte{10, 0, 0, byte(rapid.IntRange(1, 5).Draw(t, "fixed"))})}},
 		}
 		if rapid.Bool().Draw(t, "paired") {
@@ -97,7 +98,7 @@ func change(t *rapid.T, x *index, touch touched) {
 			x.setRouter(r, nil, touch)
 			return
 		}
-		x.setRouter(r, &desired.Router{ID: r, Host: rapid.SampledFrom(hostNames).Draw(t, "host"),
+		x.setRouter(r, &desired.Router{ID: r, Host: rapid.SampledFrom(hostNames).Draw(t, "host"), Next: rapid.SampledFrom(hostNames).Draw(t, "next"),
 			Interfaces: []desired.RouterPort{{NetworkID: id("n", 3)}}}, touch)
 	}
 }

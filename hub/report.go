@@ -19,10 +19,20 @@ type verdicts struct {
 	statuses map[Thing]Status // as the facts say
 	pending  map[Thing]Status // to be written
 	waiting  map[Thing]bool   // nothing but the words of why it is not up would change: that has time
+
+	served   map[string][]Served // by port: what servers tell one another, as the facts say
+	telling  map[string][]Served // to be told
+	unshared map[Thing]bool      // ports of which it is too early to tell
+
+	made map[Thing]string // API requests that changed ports which have not been ACTIVE since
 }
 
 func newVerdicts() verdicts {
-	return verdicts{statuses: map[Thing]Status{}, pending: map[Thing]Status{}, waiting: map[Thing]bool{}}
+	return verdicts{
+		statuses: map[Thing]Status{}, pending: map[Thing]Status{}, waiting: map[Thing]bool{},
+		served: map[string][]Served{}, telling: map[string][]Served{}, unshared: map[Thing]bool{},
+		made: map[Thing]string{},
+	}
 }
 
 func (v *verdicts) reset() { *v = newVerdicts() }
@@ -31,6 +41,12 @@ func (v *verdicts) forget(thing Thing) {
 	delete(v.statuses, thing)
 	delete(v.pending, thing)
 	delete(v.waiting, thing)
+	delete(v.unshared, thing)
+	delete(v.made, thing)
+	if thing.Kind == desired.KindPort {
+		delete(v.served, thing.ID)
+		delete(v.telling, thing.ID)
+	}
 }
 
 // report notes what a host says and finds the statuses that follow. It is false when the host does not
@@ -42,6 +58,7 @@ func (h *Hub) report(r desired.Reports) bool {
 	if r.Epoch != h.epoch || x == nil {
 		return false
 	}
+	x.hear()
 	judged := map[Thing]bool{}
 	for _, layer := range r.Complete {
 		x.complete[layer] = true
@@ -61,6 +78,9 @@ func (h *Hub) report(r desired.Reports) bool {
 			x.reports[c] = report
 		}
 		judged[c.thing] = true
+		if report.Kind == desired.KindRouter {
+			judged[Thing{desired.KindRouterMove, report.ID}] = true
+		}
 	}
 	for thing := range judged {
 		h.judge(thing)
@@ -82,6 +102,7 @@ func (h *Hub) concerned(host, layer string, things map[Thing]bool) {
 	case desired.LayerL3:
 		for id := range h.index.hostRouters[host] {
 			things[Thing{desired.KindRouter, id}] = true
+			things[Thing{desired.KindRouterMove, id}] = true
 			for _, f := range h.index.routers[id].FloatingIPs {
 				things[Thing{desired.KindFloatingIP, f.ID}] = true
 			}
@@ -98,12 +119,17 @@ func (h *Hub) judge(thing Thing) {
 	switch {
 	case !there || !known || now.Status == have:
 		// There is nothing to say.
+	case now.away && have.Reason != "":
+		// Whoever gave the reason knows more.
 	case !now.sure && (have.Status == active || have.Reason != "" && !strings.HasPrefix(have.Reason, waitingFor)):
 		// The host that knows has not spoken yet: what was true goes on, traffic too.
 	case now.waiting && now.Status.Status == have.Status:
 		h.verdicts.waiting[thing] = true
 	default:
 		h.want(thing, now.Status)
+	}
+	if thing.Kind == desired.KindPort {
+		h.share(thing)
 	}
 }
 
@@ -124,11 +150,13 @@ func (h *Hub) sayWaiting() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for thing := range h.verdicts.waiting {
-		if now, known := h.found(thing); known && now.Status != h.verdicts.statuses[thing] {
+		have := h.verdicts.statuses[thing]
+		if now, known := h.found(thing); known && now.Status != have && (!now.away || have.Reason == "") {
 			h.want(thing, now.Status)
 		}
 	}
 	clear(h.verdicts.waiting)
+	h.shareAgain()
 }
 
 // maxStatuses bounds the statuses that are written at once.
@@ -148,15 +176,17 @@ func (h *Hub) writeStatuses(ctx context.Context) {
 			continue
 		case <-h.flush:
 		}
+		told := h.takeTelling()
 		batch := h.takePending()
-		if len(batch) == 0 {
+		if len(batch) == 0 && len(told) == 0 {
 			continue
 		}
 		changes := make([]StatusChange, 0, len(batch))
 		for thing, status := range batch {
-			changes = append(changes, StatusChange{thing, status})
+			changes = append(changes, StatusChange{Thing: thing, Status: status})
 		}
-		err := h.sink.SetStatus(ctx, changes)
+		h.sign(changes)
+		err := h.sink.SetStatus(ctx, changes, told)
 		if err == nil || ctx.Err() != nil {
 			continue
 		}
@@ -166,7 +196,16 @@ func (h *Hub) writeStatuses(ctx context.Context) {
 			return
 		case <-time.After(time.Second):
 		}
-		h.putBack(batch)
+		h.putBack(batch, told)
+	}
+}
+
+// sign names the requests because of which things change.
+func (h *Hub) sign(changes []StatusChange) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i, ch := range changes {
+		changes[i].Request = h.verdicts.made[ch.Thing]
 	}
 }
 
@@ -195,10 +234,13 @@ func (h *Hub) takePending() map[Thing]Status {
 }
 
 // putBack judges again what could not be written.
-func (h *Hub) putBack(batch map[Thing]Status) {
+func (h *Hub) putBack(batch map[Thing]Status, told map[string][]Served) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for thing := range batch {
 		h.judge(thing)
+	}
+	for id := range told {
+		h.share(Thing{desired.KindPort, id})
 	}
 }

@@ -13,7 +13,7 @@ func truth(x *index, host string) follower {
 	put := func(item desired.Item) { f[item.Key()] = item }
 	bound := func(on, network string) bool {
 		for _, p := range x.ports {
-			if p.Host == on && p.NetworkID == network {
+			if slices.Contains(p.Places(), on) && p.NetworkID == network {
 				return true
 			}
 		}
@@ -60,8 +60,13 @@ func truth(x *index, host string) follower {
 		}
 	}
 	for _, r := range x.routers {
-		if r.Host == host {
+		switch host {
+		case r.Host:
 			put(r)
+		case r.Next:
+			standby := *r
+			standby.Standby = true
+			put(&standby)
 		}
 	}
 	return f

@@ -35,8 +35,15 @@ func (x *index) view(host string, key desired.Key) desired.Item {
 	case desired.KindMember:
 		return x.memberView(host, key)
 	case desired.KindRouter:
-		if r := x.routers[key.ID]; r != nil && r.Host == host {
+		r := x.routers[key.ID]
+		switch {
+		case r == nil:
+		case r.Host == host:
 			return r
+		case r.Next == host:
+			standby := *r
+			standby.Standby = true
+			return &standby
 		}
 	}
 	return nil
@@ -55,7 +62,7 @@ func (x *index) together(a, b string) bool {
 // remotePort is a port as other hosts of its network know it.
 func remotePort(p *desired.Port) *desired.Port {
 	q := *p
-	q.PortSecurity, q.SecurityGroups = false, nil
+	q.PortSecurity, q.SecurityGroups, q.QoS = false, nil, nil
 	return &q
 }
 

@@ -16,23 +16,33 @@ type Cloud struct {
 	mu       sync.Mutex
 	state    *desired.State
 	statuses map[hub.Thing]hub.Status
+	served   map[string][]hub.Served
 	journal  []hub.Entry
 	head     int64
 	changed  chan struct{}
 	beats    map[string][]desired.AgentState
 	writes   int
+	request  string
+	because  map[hub.Thing]string // the request with which a status was written last
 	failing  error
 }
 
 // New makes an empty cloud.
 func New() *Cloud {
-	return &Cloud{state: desired.NewState(), statuses: map[hub.Thing]hub.Status{}, changed: make(chan struct{}), beats: map[string][]desired.AgentState{}}
+	return &Cloud{state: desired.NewState(), statuses: map[hub.Thing]hub.Status{}, served: map[string][]hub.Served{}, changed: make(chan struct{}), beats: map[string][]desired.AgentState{}, because: map[hub.Thing]string{}}
 }
 
 // names are the kinds' names in the journal.
 var names = map[desired.Kind]string{
 	desired.KindHost: "agent", desired.KindNetwork: "network", desired.KindPort: "port",
 	desired.KindSecurityGroup: "security_group", desired.KindRouter: "router", desired.KindFloatingIP: "floatingip",
+}
+
+// As has what is written from now on be the doing of an API request.
+func (c *Cloud) As(request string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.request = request
 }
 
 // Put adds or replaces things in one transaction; what is new is DOWN.
@@ -92,7 +102,7 @@ func (c *Cloud) Delete(keys ...desired.Key) {
 
 func (c *Cloud) write(key desired.Key) {
 	c.head++
-	c.journal = append(c.journal, hub.Entry{Revision: c.head, Kind: names[key.Kind], ID: key.ID})
+	c.journal = append(c.journal, hub.Entry{Revision: c.head, Kind: names[key.Kind], ID: key.ID, Request: c.request})
 }
 
 func (c *Cloud) commit() {
@@ -129,6 +139,13 @@ func (c *Cloud) Status(kind desired.Kind, id string) hub.Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.statuses[hub.Thing{Kind: kind, ID: id}]
+}
+
+// Because is the API request with which a thing's status was written last.
+func (c *Cloud) Because(kind desired.Kind, id string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.because[hub.Thing{Kind: kind, ID: id}]
 }
 
 // Writes counts the statuses that were written.
@@ -186,7 +203,7 @@ func (c *Cloud) Changed() <-chan struct{} {
 func (c *Cloud) All(context.Context) (*hub.Facts, int64, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	f := &hub.Facts{Statuses: map[hub.Thing]hub.Status{}}
+	f := &hub.Facts{Statuses: map[hub.Thing]hub.Status{}, Served: map[string][]hub.Served{}}
 	for _, key := range c.state.Keys() {
 		c.read(f, key)
 	}
@@ -197,7 +214,7 @@ func (c *Cloud) All(context.Context) (*hub.Facts, int64, error) {
 func (c *Cloud) Some(_ context.Context, w hub.Wanted) (*hub.Facts, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	f := &hub.Facts{Statuses: map[hub.Thing]hub.Status{}}
+	f := &hub.Facts{Statuses: map[hub.Thing]hub.Status{}, Served: map[string][]hub.Served{}}
 	if w.Hosts {
 		for name := range c.state.Hosts {
 			c.read(f, desired.Key{Kind: desired.KindHost, ID: name})
@@ -226,6 +243,9 @@ func (c *Cloud) read(f *hub.Facts, key desired.Key) {
 	case *desired.Port:
 		f.Ports = append(f.Ports, x)
 		note(key.Kind, key.ID)
+		if served := c.served[key.ID]; served != nil {
+			f.Served[key.ID] = slices.Clone(served)
+		}
 	case *desired.SecurityGroup:
 		f.Groups = append(f.Groups, x)
 	case *desired.Router:
@@ -238,7 +258,7 @@ func (c *Cloud) read(f *hub.Facts, key desired.Key) {
 }
 
 // SetStatus implements hub.Sink. As in the services, what changes is journaled.
-func (c *Cloud) SetStatus(_ context.Context, changes []hub.StatusChange) error {
+func (c *Cloud) SetStatus(_ context.Context, changes []hub.StatusChange, served map[string][]hub.Served) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.failing != nil {
@@ -247,9 +267,17 @@ func (c *Cloud) SetStatus(_ context.Context, changes []hub.StatusChange) error {
 	for _, ch := range changes {
 		if have, there := c.statuses[ch.Thing]; there && have != ch.Status {
 			c.statuses[ch.Thing] = ch.Status
+			c.because[ch.Thing] = ch.Request
 			c.writes++
 			c.write(desired.Key{Kind: ch.Kind, ID: ch.ID})
 		}
+	}
+	for port, told := range served {
+		for _, s := range told {
+			c.served[port] = append(slices.DeleteFunc(c.served[port], func(old hub.Served) bool { return old.Host == s.Host }), s)
+		}
+		c.writes++
+		c.write(desired.Key{Kind: desired.KindPort, ID: port})
 	}
 	c.commit()
 	return nil
