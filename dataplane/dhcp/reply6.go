@@ -214,7 +214,7 @@ func (t *Table) Answer(frame []byte, mac address.MAC, linkLocal netip.Addr) (rep
 	}
 	var out datagram
 	switch {
-	case in.SrcMAC.IsMulticast() || in.SrcMAC == mac:
+	case in.SrcMAC.IsMulticast() || in.SrcMAC == mac && in.DstMAC != mac: // but see SelfDiscover
 		return nil, "impossible sender"
 	case in.DstMAC != mac && !in.DstMAC.IsMulticast():
 		return nil, "for another machine"

@@ -22,6 +22,28 @@ var broadcast = address.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 // and as reply, or an unsolicited neighbour advertisement of a router. It does so a number of times,
 // with a gap between, and returns early when the context ends.
 func Announce(ctx context.Context, namespace, device string, mac address.MAC, addrs []netip.Addr, times int, gap time.Duration) error {
+	var frames [][]byte
+	for _, a := range addrs {
+		frames = append(frames, announcements(mac, a)...)
+	}
+	return send(ctx, namespace, device, frames, times, gap)
+}
+
+// AnnounceTo tells single neighbours, and the switches on the way to them, that IPv4 addresses are at a MAC; else as Announce.
+func AnnounceTo(ctx context.Context, namespace, device string, mac address.MAC, addrs []netip.Addr, neighbours []address.MAC, times int, gap time.Duration) error {
+	var frames [][]byte
+	for _, to := range neighbours {
+		for _, a := range addrs {
+			if a.Is4() {
+				frames = append(frames, gratuitousARP(to, mac, a, 2))
+			}
+		}
+	}
+	return send(ctx, namespace, device, frames, times, gap)
+}
+
+// send sends frames from a device a number of times.
+func send(ctx context.Context, namespace, device string, frames [][]byte, times int, gap time.Duration) error {
 	c, err := netns.ListenFrames(namespace, device, unix.ETH_P_ARP, nil)
 	if err != nil {
 		return err
@@ -35,15 +57,13 @@ func Announce(ctx context.Context, namespace, device string, mac address.MAC, ad
 			case <-time.After(gap):
 			}
 		}
-		for _, a := range addrs {
-			for _, frame := range announcements(mac, a) {
-				_, err := c.WriteTo(frame, &packet.Addr{HardwareAddr: net.HardwareAddr(frame[:6])})
-				if errors.Is(err, unix.ENXIO) || errors.Is(err, unix.ENODEV) {
-					return nil // the device went away: nobody is there to be told
-				}
-				if err != nil && !errors.Is(err, unix.ENOBUFS) {
-					return fmt.Errorf("announce %s on %s: %w", a, device, err)
-				}
+		for _, frame := range frames {
+			_, err := c.WriteTo(frame, &packet.Addr{HardwareAddr: net.HardwareAddr(frame[:6])})
+			if errors.Is(err, unix.ENXIO) || errors.Is(err, unix.ENODEV) {
+				return nil // the device went away: nobody is there to be told
+			}
+			if err != nil && !errors.Is(err, unix.ENOBUFS) {
+				return fmt.Errorf("announce addresses on %s: %w", device, err)
 			}
 		}
 	}
@@ -52,20 +72,20 @@ func Announce(ctx context.Context, namespace, device string, mac address.MAC, ad
 
 func announcements(mac address.MAC, a netip.Addr) [][]byte {
 	if a.Is4() {
-		return [][]byte{gratuitousARP(mac, a, 1), gratuitousARP(mac, a, 2)}
+		return [][]byte{gratuitousARP(broadcast, mac, a, 1), gratuitousARP(broadcast, mac, a, 2)}
 	}
 	return [][]byte{neighbourAdvertisement(mac, a)}
 }
 
 // gratuitousARP makes a frame (RFC 826, 5227); operation 1 is a request, 2 a reply.
-func gratuitousARP(mac address.MAC, a netip.Addr, operation uint16) []byte {
-	f := ethernet(broadcast, mac, unix.ETH_P_ARP)
+func gratuitousARP(to, mac address.MAC, a netip.Addr, operation uint16) []byte {
+	f := ethernet(to, mac, unix.ETH_P_ARP)
 	f = append(f, 0, 1, 8, 0, 6, 4)
 	f = binary.BigEndian.AppendUint16(f, operation)
 	f = append(append(f, mac[:]...), a.AsSlice()...)
 	target := address.MAC{}
 	if operation == 2 {
-		target = broadcast
+		target = to
 	}
 	f = append(append(f, target[:]...), a.AsSlice()...)
 	return f

@@ -10,10 +10,11 @@ import (
 )
 
 // Flow is a connection that the kernel tracks: the addresses as the one who began it uses them, and as
-// the one who answers sees them. They differ where the flow is translated.
+// the one who answers sees them. They differ where the flow is translated. Where a protocol has no ports, they are 0.
 type Flow struct {
-	Source, Target         netip.Addr
-	SeenSource, SeenTarget netip.Addr
+	Protocol           uint8 // IP protocol number
+	Source, SeenSource netip.Addr
+	Target, SeenTarget netip.AddrPort
 }
 
 // ForgetFlows removes the tracked connections that are stale: their next packets are judged anew.
@@ -33,8 +34,9 @@ type filter func(Flow) bool
 // MatchConntrackFlow implements the library's filter.
 func (match filter) MatchConntrackFlow(f *netlink.ConntrackFlow) bool {
 	return match(Flow{
-		Source: addrOf(f.Forward.SrcIP), Target: addrOf(f.Forward.DstIP),
-		SeenSource: addrOf(f.Reverse.DstIP), SeenTarget: addrOf(f.Reverse.SrcIP),
+		Protocol: f.Forward.Protocol,
+		Source:   addrOf(f.Forward.SrcIP), SeenSource: addrOf(f.Reverse.DstIP),
+		Target: netip.AddrPortFrom(addrOf(f.Forward.DstIP), f.Forward.DstPort), SeenTarget: netip.AddrPortFrom(addrOf(f.Reverse.SrcIP), f.Reverse.SrcPort),
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"net"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"neutrino/address"
 	"neutrino/dataplane/netns"
@@ -51,13 +52,15 @@ func (s *Space) Name() string { return s.name }
 
 // Device is a device as it was found.
 type Device struct {
-	Name  string
-	Index int
-	Peer  int // index of a veth's other end, in that end's namespace
-	Kind  string
-	MAC   address.MAC
-	MTU   int // bytes
-	Up    bool
+	Name   string
+	Index  int
+	Peer   int // index of a veth's other end, in that end's namespace
+	Master int // index of the bridge that it is in; 0: in none
+	Kind   string
+	MAC    address.MAC
+	MTU    int // bytes
+	Up     bool
+	Down   bool // the kernel knows that nothing is at the other end
 }
 
 // Find looks for a device by name.
@@ -88,7 +91,7 @@ func (s *Space) Devices() ([]Device, error) {
 
 func deviceOf(l netlink.Link) Device {
 	a := l.Attrs()
-	d := Device{Name: a.Name, Index: a.Index, Peer: a.ParentIndex, Kind: l.Type(), MTU: a.MTU, Up: a.Flags&net.FlagUp != 0}
+	d := Device{Name: a.Name, Index: a.Index, Peer: a.ParentIndex, Master: a.MasterIndex, Kind: l.Type(), MTU: a.MTU, Up: a.Flags&net.FlagUp != 0, Down: a.OperState == netlink.OperDown || a.OperState == netlink.OperLowerLayerDown}
 	if len(a.HardwareAddr) == len(d.MAC) {
 		d.MAC = address.MAC(a.HardwareAddr)
 	}
@@ -143,6 +146,18 @@ func (s *Space) Set(name string, mac address.MAC, mtu int) error {
 	return nil
 }
 
+// SetAlias gives a device another name, for people and programs to know it by; the kernel does nothing with it.
+func (s *Space) SetAlias(name, alias string) error {
+	l, err := s.h.LinkByName(name)
+	if err != nil {
+		return fmt.Errorf("device %s: %w", name, err)
+	}
+	if l.Attrs().Alias == alias {
+		return nil
+	}
+	return s.write(s.h.LinkSetAlias(l, alias), "give %s the alias %q", name, alias)
+}
+
 // Delete removes a device. One that is not there is no error.
 func (s *Space) Delete(name string) error {
 	l, err := s.h.LinkByName(name)
@@ -153,7 +168,10 @@ func (s *Space) Delete(name string) error {
 	if err != nil {
 		return fmt.Errorf("device %s: %w", name, err)
 	}
-	return s.write(s.h.LinkDel(l), "delete %s", name)
+	if err := s.h.LinkDel(l); !errors.Is(err, unix.ENODEV) { // its own switch may have removed it meanwhile
+		return s.write(err, "delete %s", name)
+	}
+	return nil
 }
 
 // FlushNeighbours forgets what the kernel has learnt of a device's neighbours.

@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"os/exec"
 	"slices"
@@ -22,7 +23,7 @@ var mac = address.MustParseMAC("fa:16:3e:00:00:01")
 func pair(t *testing.T) (host, inside *Space) {
 	t.Helper()
 	name := strings.ToLower(t.Name())
-	if err := netns.Create(name); err != nil {
+	if err := netns.Create(name, "test"); err != nil {
 		t.Fatal(err)
 	}
 	host, err := In("")
@@ -151,6 +152,13 @@ func TestRoutes(t *testing.T) {
 	route := func(dst, via string) Route {
 		return Route{Destination: netip.MustParsePrefix(dst), NextHop: netip.MustParseAddr(via), Device: "inner"}
 	}
+	in := func(table int, r Route) Route {
+		r.Table = table
+		return r
+	}
+	direct := func(dst string) Route {
+		return in(1<<24, Route{Destination: netip.MustParsePrefix(dst), Device: "inner"})
+	}
 	far := route("0.0.0.0/0", "192.0.2.1")
 	far.OnLink = true
 	far6 := route("::/0", "2001:db8:f::1")
@@ -160,6 +168,8 @@ func TestRoutes(t *testing.T) {
 		{route("198.51.100.0/24", "10.0.0.9"), route("198.51.100.0/24", "10.0.0.8"), route("2001:db8:9::/64", "2001:db8::9"), route("2001:db8:9::/64", "2001:db8::8")},
 		{route("198.51.100.0/24", "10.0.0.7"), route("2001:db8:9::/64", "2001:db8::7"), route("0.0.0.0/0", "10.0.0.7"), route("::/0", "fe80::1")},
 		{route("2001:db8:9::/64", "2001:db8::6"), route("2001:db8:9::/64", "2001:db8::5")},
+		{in(77, route("0.0.0.0/0", "10.0.0.7")), in(1<<24, route("0.0.0.0/0", "10.0.0.8")), in(1<<24, route("::/0", "2001:db8::8")), direct("10.0.0.0/24"), direct("2001:db8::/64"), route("0.0.0.0/0", "10.0.0.9")},
+		{in(77, route("0.0.0.0/0", "10.0.0.6")), in(1<<24, route("0.0.0.0/0", "10.0.0.8")), in(1<<24, route("0.0.0.0/0", "10.0.0.6")), direct("10.0.0.0/24")},
 		{},
 	}
 	// Every way from one set to another ends at the same.
@@ -200,6 +210,39 @@ func TestRoutes(t *testing.T) {
 	out, err := exec.Command("ip", "-n", s.Name(), "route").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "203.0.113.0/24") || !strings.Contains(string(out), "192.0.2.0/24") {
 		t.Errorf("%v %s", err, out)
+	}
+}
+
+func TestRules(t *testing.T) {
+	_, s := pair(t)
+	ip := func(args ...string) string {
+		t.Helper()
+		out, err := exec.Command("ip", append([]string{"-n", s.Name()}, args...)...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %v %s", args, err, out)
+		}
+		return string(out)
+	}
+	ip("rule", "add", "fwmark", "0x7", "lookup", "7") // not ours
+	for _, want := range [][]Rule{{{0x1000001, 1<<24 + 1}, {0x1000002, 1<<24 + 2}}, {{0x1000002, 1<<24 + 2}}, {{0x1000002, 9}, {0x1000003, 9}}, nil} {
+		if err := s.SetRules(want); err != nil {
+			t.Fatal(err)
+		}
+		quiet(t, s, func() error { return s.SetRules(want) })
+		for _, family := range []string{"-4", "-6"} {
+			have := ip(family, "rule")
+			if strings.Count(have, "fwmark 0x100000") != len(want) {
+				t.Errorf("%s: %v:\n%s", family, want, have)
+			}
+			for _, r := range want {
+				if !strings.Contains(have, fmt.Sprintf("fwmark %#x lookup %d", r.Mark, r.Table)) {
+					t.Errorf("%s: no %v in\n%s", family, r, have)
+				}
+			}
+		}
+	}
+	if !strings.Contains(ip("rule"), "fwmark 0x7 lookup 7") {
+		t.Error("a rule of another is gone")
 	}
 }
 
@@ -259,6 +302,51 @@ func TestAnnounce(t *testing.T) {
 	cancel()
 	if err := Announce(ended, inside.Name(), "inner", mac, addrs, 2, time.Hour); err != nil {
 		t.Error(err)
+	}
+}
+
+// One neighbour is told; permanent ones are those that are wanted, and what the kernel has learnt stays.
+func TestNeighbours(t *testing.T) {
+	host, inside := pair(t)
+	if _, err := host.SetAddresses("outer", []netip.Prefix{netip.MustParsePrefix("10.0.0.9/24")}); err != nil {
+		t.Fatal(err)
+	}
+	outer, found, err := host.Find("outer")
+	if err != nil || !found {
+		t.Fatal(found, err)
+	}
+	shown := func() string {
+		out, err := exec.Command("ip", "neigh", "show", "dev", "outer").CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return string(out)
+	}
+	if out, err := exec.Command("ip", "neigh", "replace", "10.0.0.1", "lladdr", "02:00:00:00:00:99", "dev", "outer", "nud", "stale").CombinedOutput(); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	if err := AnnounceTo(t.Context(), inside.Name(), "inner", mac, []netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("2001:db8::1")}, []address.MAC{outer.MAC}, 3, 600*time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	if out := shown(); !strings.Contains(out, "10.0.0.1 lladdr "+mac.String()) {
+		t.Errorf("not told: %s", out)
+	}
+	a, b, six := netip.MustParseAddr("10.0.0.5"), netip.MustParseAddr("10.0.0.6"), netip.MustParseAddr("fe80::5")
+	other := address.MAC{2, 0, 0, 0, 0, 7}
+	for _, want := range []map[netip.Addr]address.MAC{{a: mac, b: mac, six: mac}, {a: other, six: mac}, nil} {
+		if err := host.SetNeighbours("outer", want); err != nil {
+			t.Fatal(err)
+		}
+		quiet(t, host, func() error { return host.SetNeighbours("outer", want) })
+		out := shown()
+		if strings.Count(out, "PERMANENT") != len(want) || !strings.Contains(out, "10.0.0.1 lladdr") {
+			t.Errorf("wanted %v: %s", want, out)
+		}
+		for ip, at := range want {
+			if !strings.Contains(out, ip.String()+" lladdr "+at.String()) {
+				t.Errorf("%s is not at %s: %s", ip, at, out)
+			}
+		}
 	}
 }
 

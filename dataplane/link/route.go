@@ -1,6 +1,7 @@
 package link
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -15,12 +16,26 @@ import (
 // Protocol marks our routes in the kernel's tables (rtm_protocol); those of others are left alone.
 const Protocol = 78
 
-// Route is a way to a destination. Several with the same destination share its traffic.
+// Route is a way to a destination. Several with the same destination in a table share its traffic.
 type Route struct {
 	Destination netip.Prefix
-	NextHop     netip.Addr
+	NextHop     netip.Addr // zero: the destination is reached directly
 	Device      string
 	OnLink      bool // the next hop is reached directly though no address of the device says so
+	Table       int  // 0: the main table
+}
+
+// place is where a route stands.
+type place struct {
+	dst   netip.Prefix
+	table int
+}
+
+func (p place) String() string {
+	if p.table == unix.RT_TABLE_MAIN {
+		return p.dst.String()
+	}
+	return fmt.Sprintf("%s in table %d", p.dst, p.table)
 }
 
 // hop is a next hop as it is compared.
@@ -37,7 +52,7 @@ func (h hop) less(o hop) int {
 	return h.index - o.index
 }
 
-// SetRoutes makes our routes in the main table exactly these. A route that the kernel refuses does
+// SetRoutes makes our routes exactly these. A route that the kernel refuses does
 // not stop the others: all failures are joined.
 func (s *Space) SetRoutes(want []Route) error {
 	wanted, failed := s.group(want)
@@ -50,7 +65,7 @@ func (s *Space) SetRoutes(want []Route) error {
 			continue
 		}
 		// IPv6 may add to a route where it should replace it, so that the old one goes first.
-		if dst.Addr().Is6() && len(have[dst]) > 0 {
+		if dst.dst.Addr().Is6() && len(have[dst]) > 0 {
 			if err := s.deleteRoute(dst, have[dst]); err != nil {
 				failed = errors.Join(failed, err)
 				continue
@@ -68,9 +83,9 @@ func (s *Space) SetRoutes(want []Route) error {
 }
 
 // group puts routes with the same destination together.
-func (s *Space) group(want []Route) (map[netip.Prefix][]hop, error) {
+func (s *Space) group(want []Route) (map[place][]hop, error) {
 	index := map[string]int{}
-	out := map[netip.Prefix][]hop{}
+	out := map[place][]hop{}
 	var failed error
 	for _, r := range want {
 		if _, known := index[r.Device]; !known {
@@ -82,7 +97,10 @@ func (s *Space) group(want []Route) (map[netip.Prefix][]hop, error) {
 			index[r.Device] = d.Index
 		}
 		h := hop{via: r.NextHop, index: index[r.Device], onLink: r.OnLink}
-		dst := r.Destination.Masked()
+		dst := place{r.Destination.Masked(), r.Table}
+		if r.Table == 0 {
+			dst.table = unix.RT_TABLE_MAIN
+		}
 		if !slices.Contains(out[dst], h) {
 			out[dst] = append(out[dst], h)
 		}
@@ -93,22 +111,22 @@ func (s *Space) group(want []Route) (map[netip.Prefix][]hop, error) {
 	return out, failed
 }
 
-// routes reads our routes in the main table.
-func (s *Space) routes() (map[netip.Prefix][]hop, error) {
-	out := map[netip.Prefix][]hop{}
-	filter := &netlink.Route{Table: unix.RT_TABLE_MAIN, Protocol: Protocol}
+// routes reads our routes.
+func (s *Space) routes() (map[place][]hop, error) {
+	out := map[place][]hop{}
+	filter := &netlink.Route{Table: unix.RT_TABLE_UNSPEC, Protocol: Protocol} // of any table
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
 		list, err := s.h.RouteListFiltered(family, filter, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_PROTOCOL)
 		if err != nil {
 			return nil, fmt.Errorf("list the routes of %q: %w", s.name, err)
 		}
 		for _, r := range list {
-			dst := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+			dst := place{netip.PrefixFrom(netip.IPv4Unspecified(), 0), r.Table}
 			if family == netlink.FAMILY_V6 {
-				dst = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+				dst.dst = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
 			}
 			if r.Dst != nil {
-				dst = prefixOf(r.Dst)
+				dst.dst = prefixOf(r.Dst)
 			}
 			if len(r.MultiPath) == 0 {
 				out[dst] = append(out[dst], hopOf(r.Gw, r.LinkIndex, r.Flags))
@@ -128,9 +146,12 @@ func hopOf(gw net.IP, index, flags int) hop {
 	return hop{via: addrOf(gw), index: index, onLink: flags&unix.RTNH_F_ONLINK != 0}
 }
 
-func routeOf(dst netip.Prefix, hops []hop) *netlink.Route {
-	r := &netlink.Route{Dst: netOf(dst), Table: unix.RT_TABLE_MAIN, Protocol: Protocol}
+func routeOf(dst place, hops []hop) *netlink.Route {
+	r := &netlink.Route{Dst: netOf(dst.dst), Table: dst.table, Protocol: Protocol}
 	if len(hops) == 1 {
+		if !hops[0].via.IsValid() && dst.dst.Addr().Is4() {
+			r.Scope = netlink.SCOPE_LINK
+		}
 		r.Gw, r.LinkIndex, r.Flags = hops[0].via.AsSlice(), hops[0].index, flags(hops[0])
 		return r
 	}
@@ -147,11 +168,11 @@ func flags(h hop) int {
 	return 0
 }
 
-func (s *Space) deleteRoute(dst netip.Prefix, hops []hop) error {
+func (s *Space) deleteRoute(dst place, hops []hop) error {
 	for _, h := range hops {
 		err := s.h.RouteDel(routeOf(dst, []hop{h}))
 		if errors.Is(err, unix.ESRCH) && len(hops) > 1 {
-			err = s.h.RouteDel(&netlink.Route{Dst: netOf(dst), Table: unix.RT_TABLE_MAIN, Protocol: Protocol})
+			err = s.h.RouteDel(&netlink.Route{Dst: netOf(dst.dst), Table: dst.table, Protocol: Protocol})
 			if errors.Is(err, unix.ESRCH) {
 				err = nil
 			}
@@ -174,17 +195,17 @@ func text(hops []hop) string {
 	return b.String()
 }
 
-func sortedKeys(m map[netip.Prefix][]hop) []netip.Prefix {
-	var keys []netip.Prefix
+func sortedKeys(m map[place][]hop) []place {
+	var keys []place
 	for k := range m {
 		keys = append(keys, k)
 	}
 	// Longer ones first: a next hop may be reached by another route.
-	slices.SortFunc(keys, func(a, b netip.Prefix) int {
-		if a.Bits() != b.Bits() {
-			return b.Bits() - a.Bits()
+	slices.SortFunc(keys, func(a, b place) int {
+		if a.dst.Bits() != b.dst.Bits() {
+			return b.dst.Bits() - a.dst.Bits()
 		}
-		return a.Addr().Compare(b.Addr())
+		return cmp.Or(a.dst.Addr().Compare(b.dst.Addr()), a.table-b.table)
 	})
 	return keys
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -20,8 +21,9 @@ const dir = "/run/netns"
 // nsfs is the file system type of mounted namespaces (statfs(2)).
 const nsfs = 0x6e736673
 
-// Create makes a namespace, with lo still down. One that is there is left alone.
-func Create(name string) error {
+// Create makes a namespace, with lo still down and the mark as its alias, by which its maker knows it again; it is
+// never seen without its mark. One that is there is left alone.
+func Create(name, mark string) error {
 	path, err := pathOf(name)
 	if err != nil {
 		return err
@@ -41,6 +43,9 @@ func Create(name string) error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("create namespace %s: %w", name, err)
 		}
+		if err := setAlias(mark); err != nil {
+			return fmt.Errorf("mark namespace %s: %w", name, err)
+		}
 		if err := unix.Mount("/proc/thread-self/ns/net", path, "none", unix.MS_BIND, ""); err != nil {
 			return fmt.Errorf("mount namespace %s: %w", name, err)
 		}
@@ -50,6 +55,30 @@ func Create(name string) error {
 		os.Remove(path)
 	}
 	return err
+}
+
+// setAlias marks the namespace of the calling thread.
+func setAlias(mark string) error {
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return err
+	}
+	return netlink.LinkSetAlias(lo, mark)
+}
+
+// Mark is what a namespace was marked with; "" when it is nobody's that marks.
+func Mark(name string) (mark string, err error) {
+	err = Do(name, func() error {
+		lo, err := netlink.LinkByName("lo")
+		if err == nil {
+			mark = lo.Attrs().Alias
+		}
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("read the mark of namespace %s: %w", name, err)
+	}
+	return mark, nil
 }
 
 // shareable makes the directory a shared mount, so that namespaces made here are seen, and can be

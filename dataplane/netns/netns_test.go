@@ -18,7 +18,7 @@ func TestMain(m *testing.M) { sandbox.Main(m) }
 
 func TestLife(t *testing.T) {
 	for range 2 {
-		if err := Create("a-1"); err != nil {
+		if err := Create("a-1", "mine"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -31,6 +31,11 @@ func TestLife(t *testing.T) {
 	}
 	if out, err := exec.Command("ip", "netns", "add", "a-2").CombinedOutput(); err != nil {
 		t.Fatalf("%v %s", err, out)
+	}
+	for name, want := range map[string]string{"a-1": "mine", "a-2": ""} {
+		if mark, err := Mark(name); err != nil || mark != want {
+			t.Errorf("the mark of %s is %q, not %q: %v", name, mark, want, err)
+		}
 	}
 	if names, err := List("a-"); err != nil || !slices.Equal(names, []string{"a-1", "a-2"}) {
 		t.Fatalf("List: %v %v", names, err)
@@ -50,7 +55,7 @@ func TestLife(t *testing.T) {
 	if err := os.WriteFile("/run/netns/a-1", nil, 0o444); err != nil {
 		t.Fatal(err)
 	}
-	if err := Create("a-1"); err != nil {
+	if err := Create("a-1", "mine"); err != nil {
 		t.Fatal(err)
 	}
 	defer Delete("a-1")
@@ -61,7 +66,7 @@ func TestLife(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	for _, name := range []string{"", ".", "..", "a/b", "../x", "a\x00"} {
-		if Create(name) == nil {
+		if Create(name, "mine") == nil {
 			t.Errorf("Create(%q) worked", name)
 		}
 		if Delete(name) == nil {
@@ -71,7 +76,7 @@ func TestNames(t *testing.T) {
 }
 
 func TestThreadsComeBack(t *testing.T) {
-	if err := Create("t"); err != nil {
+	if err := Create("t", "mine"); err != nil {
 		t.Fatal(err)
 	}
 	defer Delete("t")
@@ -110,7 +115,7 @@ func inode(t *testing.T) uint64 {
 }
 
 func TestSockets(t *testing.T) {
-	if err := Create("s"); err != nil {
+	if err := Create("s", "mine"); err != nil {
 		t.Fatal(err)
 	}
 	defer Delete("s")

@@ -29,6 +29,42 @@ func replacement(t Table, body string) string {
 	return fmt.Sprintf("table %s\ndelete table %s\ntable %s {\n%s\n}\n", t, t, t, body)
 }
 
+// Installed says whether the nft program is there.
+func Installed() bool {
+	_, err := exec.LookPath("nft")
+	return err == nil
+}
+
+// Load has nft do what a script says, in one transaction; an empty one is nothing to do.
+func Load(ctx context.Context, namespace, script string) error {
+	if script == "" {
+		return nil
+	}
+	_, err := run(ctx, namespace, script, "-f", "-")
+	return err
+}
+
+// Preview gives tables as List would print them after scripts were loaded into a namespace that has none. It does so
+// in one without a name; the error is the kernel's when it refuses a script.
+func Preview(ctx context.Context, scripts []string, tables ...Table) (listings []string, err error) {
+	err = netns.Scratch(func() error {
+		for _, script := range scripts {
+			if err := Load(ctx, "", script); err != nil {
+				return err
+			}
+		}
+		for _, t := range tables {
+			out, err := List(ctx, "", t)
+			if err != nil {
+				return err
+			}
+			listings = append(listings, out)
+		}
+		return nil
+	})
+	return listings, err
+}
+
 // Delete removes a table. One that is not there is no error.
 func Delete(ctx context.Context, namespace string, t Table) error {
 	_, err := run(ctx, namespace, fmt.Sprintf("table %s\ndelete table %s\n", t, t), "-f", "-")
@@ -47,14 +83,11 @@ func List(ctx context.Context, namespace string, t Table) (string, error) {
 // Canonical gives a table with that body as List would print it, had it been loaded. It loads it
 // into a namespace without a name, so that a body that the kernel refuses is found out too.
 func Canonical(ctx context.Context, t Table, body string) (out string, err error) {
-	err = netns.Scratch(func() error {
-		if _, err := run(ctx, "", replacement(t, body), "-f", "-"); err != nil {
-			return err
-		}
-		out, err = run(ctx, "", "", "list", "table", t.Family, t.Name)
-		return err
-	})
-	return out, err
+	listings, err := Preview(ctx, []string{replacement(t, body)}, t)
+	if err != nil {
+		return "", err
+	}
+	return listings[0], nil
 }
 
 // Tables gives all tables of a family as nft prints them, by name.

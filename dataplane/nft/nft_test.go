@@ -22,7 +22,7 @@ const body = `	map m {
 	}`
 
 func TestReplace(t *testing.T) {
-	if err := netns.Create("r"); err != nil {
+	if err := netns.Create("r", "test"); err != nil {
 		t.Fatal(err)
 	}
 	defer netns.Delete("r")

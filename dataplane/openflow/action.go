@@ -16,6 +16,8 @@ type Action struct {
 	data        []byte
 	instruction bool  // OpenFlow has it beside the list of actions, not in it
 	invalid     error // what Check says of the flow
+
+	meter *MeterSpec // that the switch must have
 }
 
 func (a Action) String() string { return a.text }
@@ -85,7 +87,7 @@ func PushVLAN(id uint16) Actions {
 
 // SetVLAN changes the VLAN id of a tagged packet.
 func SetVLAN(id uint16) Action {
-	a := set(vlanVID, vlanVID.bytes(uint64(id)|0x1000))
+	a := set(VLANID, VLANID.bytes(uint64(id)|0x1000))
 	if id > 0xfff {
 		a.invalid = fmt.Errorf("there is no VLAN %d", id)
 	}
@@ -125,14 +127,24 @@ func SetNumber(f *Field, n uint64) Action { return set(f, f.bytes(n)) }
 
 // Move copies a whole field to another of the same size.
 func Move(from, to *Field) Action {
+	a := MoveBits(from, to, from.size*8)
+	a.text = fmt.Sprintf("move:%s[]->%s[]", from.name, to.name)
+	if from.size != to.size {
+		a.invalid = fmt.Errorf("%s and %s differ in size", from.name, to.name)
+	}
+	return a
+}
+
+// MoveBits copies the lowest bits of a field to the lowest of another.
+func MoveBits(from, to *Field, bits int) Action {
 	b := nx(6, 24)
-	b = binary.BigEndian.AppendUint16(b, uint16(from.size*8))
+	b = binary.BigEndian.AppendUint16(b, uint16(bits))
 	b = append(b, 0, 0, 0, 0)
 	b = binary.BigEndian.AppendUint32(b, from.header())
 	b = binary.BigEndian.AppendUint32(b, to.header())
-	a := Action{text: fmt.Sprintf("move:%s[]->%s[]", from.name, to.name), data: b}
-	if from.size != to.size {
-		a.invalid = fmt.Errorf("%s and %s differ in size", from.name, to.name)
+	a := Action{text: fmt.Sprintf("move:%s[0..%d]->%s[0..%d]", from.name, bits-1, to.name, bits-1), data: b}
+	if bits < 1 || bits > 8*min(from.size, to.size) {
+		a.invalid = fmt.Errorf("%d bits of %s do not fit %s", bits, from.name, to.name)
 	}
 	return a
 }

@@ -14,14 +14,25 @@ type Bridge struct {
 	network, addr string
 	conn          *Conn
 
-	sets      map[string][]Flow
-	want      map[string]map[string]Flow // identity → key → flow
-	installed map[string]Flow            // identity → what the switch has, as far as we know
-	dirty     map[string]struct{}        // identities to look at
-	failed    map[string]error           // keys whose flows the switch refused
-	stale     []Entry                    // flows of ours found on the switch that nobody wants
-	foreign   []Entry                    // flows found there that are not ours: never touched
+	sets      map[string][]*record
+	want      map[identity]*claim
+	installed map[identity]*record  // what the switch has, as far as we know
+	dirty     map[identity]struct{} // to be looked at
+	failed    map[string]error      // keys whose flows the switch refused
+	stale     []Entry               // flows of ours found on the switch that nobody wants
+	foreign   []Entry               // flows found there that are not ours: never touched
 	synced    bool
+
+	meters    map[string][]MeterSpec // by key, that its flows name
+	metered   map[uint32]MeterSpec   // by id: what the switch has, as far as we know
+	allMeters bool                   // there are only ours
+}
+
+// claim is a key's wish for a flow; others may wish for the same place.
+type claim struct {
+	key    string
+	record *record
+	next   *claim
 }
 
 // NewBridge keeps the flows of the bridge with that management socket, for instance
@@ -29,8 +40,9 @@ type Bridge struct {
 func NewBridge(network, addr string) *Bridge {
 	return &Bridge{
 		network: network, addr: addr,
-		sets: map[string][]Flow{}, want: map[string]map[string]Flow{}, installed: map[string]Flow{},
-		dirty: map[string]struct{}{}, failed: map[string]error{},
+		sets: map[string][]*record{}, want: map[identity]*claim{}, installed: map[identity]*record{},
+		dirty: map[identity]struct{}{}, failed: map[string]error{},
+		meters: map[string][]MeterSpec{}, metered: map[uint32]MeterSpec{},
 	}
 }
 
@@ -38,41 +50,70 @@ func NewBridge(network, addr string) *Bridge {
 // written before Flush. When two keys want different flows with the same table, priority and match,
 // the key that sorts first has it; of one key's flows the last has it.
 func (b *Bridge) Set(key string, flows []Flow) {
-	for _, f := range b.sets[key] {
-		id := string(f.identity())
-		delete(b.want[id], key)
-		if len(b.want[id]) == 0 {
-			delete(b.want, id)
+	for _, f := range flows {
+		if err := f.Check(); err != nil { // as a set it is not wanted: none of its flows is
+			b.replace(key, nil)
+			delete(b.meters, key)
+			b.failed[key] = fmt.Errorf("flow %s: %w", f, err)
+			return
 		}
-		b.dirty[id] = struct{}{}
 	}
-	delete(b.failed, key)
-	if len(flows) == 0 {
-		delete(b.sets, key)
+	meters := metersOf(flows)
+	if delete(b.meters, key); len(meters) > 0 {
+		b.meters[key] = meters
+	}
+	records := make([]*record, len(flows))
+	for i, f := range flows {
+		records[i] = newRecord(f)
+	}
+	same := func(a, b *record) bool { return a.identity == b.identity && a.cookie == b.cookie }
+	if b.failed[key] == nil && slices.EqualFunc(records, b.sets[key], same) {
 		return
 	}
-	b.sets[key] = flows
-	for _, f := range flows {
-		if err := f.Check(); err != nil {
-			b.failed[key] = fmt.Errorf("flow %s: %w", f, err)
-			return // as a set it is not wanted: none of its flows is
-		}
+	b.replace(key, records)
+}
+
+// replace gives a key these records in place of those that it had.
+func (b *Bridge) replace(key string, records []*record) {
+	for _, r := range b.sets[key] {
+		b.withdraw(r.identity, key)
+		b.dirty[r.identity] = struct{}{}
 	}
-	for _, f := range flows {
-		id := string(f.identity())
-		if b.want[id] == nil {
-			b.want[id] = map[string]Flow{}
-		}
-		b.want[id][key] = f
-		b.dirty[id] = struct{}{}
+	delete(b.failed, key)
+	delete(b.sets, key)
+	if len(records) == 0 {
+		return
+	}
+	b.sets[key] = records
+	for _, r := range records {
+		b.withdraw(r.identity, key) // an earlier one of the same set
+		b.want[r.identity] = &claim{key, r, b.want[r.identity]}
+		b.dirty[r.identity] = struct{}{}
 	}
 }
 
-// Keys lists the keys that have flows.
+// withdraw ends a key's claim on a place.
+func (b *Bridge) withdraw(id identity, key string) {
+	var kept *claim
+	for c := b.want[id]; c != nil; c = c.next {
+		if c.key != key {
+			kept = &claim{c.key, c.record, kept}
+		}
+	}
+	if kept == nil {
+		delete(b.want, id)
+	} else {
+		b.want[id] = kept
+	}
+}
+
+// Keys lists the keys that have flows, or had to be refused.
 func (b *Bridge) Keys() []string {
-	keys := make([]string, 0, len(b.sets))
-	for key := range b.sets {
-		keys = append(keys, key)
+	keys := slices.Collect(maps.Keys(b.sets))
+	for key := range b.failed {
+		if _, has := b.sets[key]; !has {
+			keys = append(keys, key)
+		}
 	}
 	return keys
 }
@@ -80,14 +121,15 @@ func (b *Bridge) Keys() []string {
 // Pending is the number of flows that Flush would look at.
 func (b *Bridge) Pending() int { return len(b.dirty) }
 
-// chosen is the flow wanted for an identity, with its key.
-func (b *Bridge) chosen(id string) (flow Flow, key string, ok bool) {
-	for k, f := range b.want[id] {
-		if b.failed[k] == nil && (!ok || k < key) {
-			flow, key, ok = f, k, true
+// chosen is the claim that holds a place; nil when none does.
+func (b *Bridge) chosen(id identity) *claim {
+	var first *claim
+	for c := b.want[id]; c != nil; c = c.next {
+		if b.failed[c.key] == nil && (first == nil || c.key < first.key) {
+			first = c
 		}
 	}
-	return flow, key, ok
+	return first
 }
 
 // Connected says whether there is a connection that has not ended.
@@ -111,23 +153,30 @@ func (b *Bridge) Flush(ctx context.Context) (refused map[string]error, err error
 	if err := b.connect(ctx); err != nil {
 		return nil, err
 	}
+	if err := b.makeMeters(ctx); err != nil {
+		b.synced = false
+		return nil, err
+	}
 	for {
 		mods, owners, done := b.changes()
-		if len(mods) == 0 {
-			done()
-			return maps.Clone(b.failed), nil
+		var err error
+		if len(mods) > 0 {
+			err = b.conn.bundle(ctx, mods)
 		}
-		err := b.conn.bundle(ctx, mods)
 		var bad *Refused
 		switch {
 		case err == nil:
 			done()
+			if err := b.dropMeters(ctx); err != nil {
+				b.synced = false
+				return nil, err
+			}
 			return maps.Clone(b.failed), nil
 		case errors.As(err, &bad) && bad.Index < len(owners):
-			key := owners[bad.Index].key
-			b.failed[key] = fmt.Errorf("the switch refuses flow %s: %s", owners[bad.Index].flow, reason(bad.Type, bad.Code))
-			for _, f := range b.sets[key] {
-				b.dirty[string(f.identity())] = struct{}{}
+			owner := owners[bad.Index]
+			b.failed[owner.key] = fmt.Errorf("the switch refuses flow %s: %s", owner.record, reason(bad.Type, bad.Code))
+			for _, r := range b.sets[owner.key] {
+				b.dirty[r.identity] = struct{}{}
 			}
 		default:
 			b.synced = false
@@ -147,14 +196,23 @@ func (b *Bridge) Close() {
 	}
 }
 
+// Connect connects to the switch where there is no connection. What it has is compared by the next Flush.
+func (b *Bridge) Connect(ctx context.Context) error {
+	if b.Connected() {
+		return nil
+	}
+	conn, err := Dial(ctx, b.network, b.addr)
+	if err != nil {
+		return err
+	}
+	b.conn, b.synced = conn, false
+	b.retry()
+	return nil
+}
+
 func (b *Bridge) connect(ctx context.Context) error {
-	if !b.Connected() {
-		conn, err := Dial(ctx, b.network, b.addr)
-		if err != nil {
-			return err
-		}
-		b.conn, b.synced = conn, false
-		b.retry()
+	if err := b.Connect(ctx); err != nil {
+		return err
 	}
 	if b.synced {
 		return nil
@@ -164,6 +222,9 @@ func (b *Bridge) connect(ctx context.Context) error {
 		return err
 	}
 	b.compare(entries)
+	if err := b.readMeters(ctx); err != nil {
+		return err
+	}
 	b.synced = true
 	return nil
 }
@@ -184,7 +245,9 @@ func (b *Bridge) Lost() <-chan struct{} {
 // retry forgets what the switch has refused: another one may run now.
 func (b *Bridge) retry() {
 	for _, key := range slices.Collect(maps.Keys(b.failed)) {
-		b.Set(key, b.sets[key])
+		if _, kept := b.sets[key]; kept { // what Check refuses is no better for another switch
+			b.replace(key, b.sets[key])
+		}
 	}
 }
 
@@ -195,17 +258,17 @@ func (b *Bridge) compare(entries []Entry) {
 	for _, e := range entries {
 		have[e.Cookie] = true
 	}
-	b.installed = make(map[string]Flow, len(b.want))
+	b.installed = make(map[identity]*record, len(b.want))
 	wanted := make(map[uint64]bool, len(b.want))
 	for id := range b.want {
-		f, _, ok := b.chosen(id)
-		if !ok {
+		c := b.chosen(id)
+		if c == nil {
 			continue
 		}
-		cookie := f.Cookie()
+		cookie := c.record.cookie
 		wanted[cookie] = true
 		if have[cookie] {
-			b.installed[id] = f
+			b.installed[id] = c.record
 		}
 		b.dirty[id] = struct{}{}
 	}
@@ -220,46 +283,33 @@ func (b *Bridge) compare(entries []Entry) {
 	}
 }
 
-// owner is whose flow a message adds.
-type owner struct {
-	key  string
-	flow Flow
-}
-
-// changes makes the messages of the next bundle: first those that add, with their owners by the same
+// changes makes the messages of the next bundle: first those that add, with their claims by the same
 // index, then those that delete; done notes that all was written.
-func (b *Bridge) changes() (mods [][]byte, owners []owner, done func()) {
-	type deletedFlow struct {
-		id   string
-		flow Flow
-	}
-	added := map[string]Flow{}
-	var deleted []deletedFlow
+func (b *Bridge) changes() (mods [][]byte, owners []*claim, done func()) {
+	var deleted []*record
 	for id := range b.dirty {
-		f, key, ok := b.chosen(id)
-		was, there := b.installed[id]
+		c, was := b.chosen(id), b.installed[id]
 		switch {
-		case ok && there && f.Cookie() == was.Cookie():
-		case ok:
-			mods, owners = append(mods, f.flowMod()), append(owners, owner{key, f})
-			added[id] = f
-		case there:
-			deleted = append(deleted, deletedFlow{id, was})
+		case c != nil && was != nil && c.record.cookie == was.cookie:
+		case c != nil:
+			mods, owners = append(mods, c.record.body), append(owners, c)
+		case was != nil:
+			deleted = append(deleted, was)
 		}
 	}
-	for _, d := range deleted {
-		mods = append(mods, deletion(d.flow.Table, d.flow.Priority, d.flow.Cookie(), d.flow.Match.append(nil)))
+	for _, r := range deleted {
+		mods = append(mods, r.deletion())
 	}
 	for _, e := range b.stale {
 		mods = append(mods, deletion(e.Table, e.Priority, e.Cookie, e.match))
 	}
 	return mods, owners, func() {
-		for id, f := range added {
-			b.installed[id] = f
+		for _, c := range owners {
+			b.installed[c.record.identity] = c.record
 		}
-		for _, d := range deleted {
-			delete(b.installed, d.id)
+		for _, r := range deleted {
+			delete(b.installed, r.identity)
 		}
-		b.stale, b.dirty = nil, map[string]struct{}{}
+		b.stale, b.dirty = nil, map[identity]struct{}{}
 	}
 }

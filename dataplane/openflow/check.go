@@ -40,31 +40,36 @@ func (f Flow) Check() error {
 }
 
 func (m Match) check() error {
-	said := map[uint32]Term{}
-	for _, t := range m.complete() {
+	whole := m.complete()
+	said := func(f *Field) (t Term, is bool) {
+		for _, t := range whole {
+			if t.Field.header() == f.header() {
+				return t, true
+			}
+		}
+		return Term{}, false
+	}
+	for i, t := range whole {
 		if err := t.check(); err != nil {
 			return err
 		}
-		if _, twice := said[t.Field.header()]; twice {
+		if i > 0 && whole[i-1].Field.header() == t.Field.header() { // they are sorted
 			return fmt.Errorf("the match says two things of %s", t.Field.name)
 		}
-		said[t.Field.header()] = t
-	}
-	for _, t := range said {
 		for _, need := range t.Field.needs {
-			if have := said[need.Field.header()]; have.Mask != nil || !bytes.Equal(have.Value, need.Value) {
+			if have, _ := said(need.Field); have.Mask != nil || !bytes.Equal(have.Value, need.Value) {
 				return fmt.Errorf("%s is matched in packets that do not have it", t.Field.name)
 			}
 		}
 	}
-	_, proto := said[ipProto.header()]
-	_, frag := said[ipFrag.header()]
-	kind := said[isIPv4.Field.header()].Value
-	if (proto || frag) && !bytes.Equal(kind, isIPv4.Value) && !bytes.Equal(kind, isIPv6.Value) {
+	_, proto := said(ipProto)
+	_, frag := said(ipFrag)
+	kind, _ := said(isIPv4.Field)
+	if (proto || frag) && !bytes.Equal(kind.Value, isIPv4.Value) && !bytes.Equal(kind.Value, isIPv6.Value) {
 		return errors.New("the match says something of IP without dl_type")
 	}
-	if _, target := said[NDTargetAddress.header()]; target {
-		if v := said[ICMPv6Type.header()].Value; !bytes.Equal(v, isSolicitation.Value) && !bytes.Equal(v, isAdvertisement.Value) {
+	if _, target := said(NDTargetAddress); target {
+		if v, _ := said(ICMPv6Type); !bytes.Equal(v.Value, isSolicitation.Value) && !bytes.Equal(v.Value, isAdvertisement.Value) {
 			return errors.New("nd_target is matched without the ICMPv6 type 135 or 136")
 		}
 	}

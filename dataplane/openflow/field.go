@@ -47,8 +47,9 @@ var (
 	EthDst   = &Field{name: "dl_dst", class: basic, id: 3, size: 6, kind: ethernet}
 	EthSrc   = &Field{name: "dl_src", class: basic, id: 4, size: 6, kind: ethernet}
 	ethType  = &Field{name: "dl_type", class: basic, id: 5, size: 2, kind: hexadecimal}
-	vlanVID  = &Field{name: "vlan_vid", class: basic, id: 6, size: 2, kind: hexadecimal}
+	VLANID   = &Field{name: "vlan_vid", class: basic, id: 6, size: 2, kind: hexadecimal}
 
+	IPDSCP  = &Field{name: "ip_dscp", class: basic, id: 8, size: 1}
 	ipProto = &Field{name: "nw_proto", class: basic, id: 10, size: 1}
 	IPv4Src = &Field{name: "nw_src", class: basic, id: 11, size: 4, kind: address4, needs: []Term{isIPv4}}
 	IPv4Dst = &Field{name: "nw_dst", class: basic, id: 12, size: 4, kind: address4, needs: []Term{isIPv4}}

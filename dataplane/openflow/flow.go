@@ -21,19 +21,8 @@ const markMask = uint64(0xff) << 56
 
 // Cookie is the mark and a hash of all that the flow is: two flows with the same cookie are the same.
 func (f Flow) Cookie() uint64 {
-	h := fnv.New64a()
-	_, _ = h.Write(f.identity())
-	for _, a := range f.Actions {
-		_, _ = h.Write(a.data)
-	}
-	return uint64(Mark)<<56 | h.Sum64()&^markMask
-}
-
-// identity is what a switch tells flows apart by: table, priority and match.
-func (f Flow) identity() []byte {
-	b := append(make([]byte, 0, 96), f.Table)
-	b = binary.BigEndian.AppendUint16(b, f.Priority)
-	return f.Match.append(b)
+	body, _ := f.flowMod(nil)
+	return binary.BigEndian.Uint64(body)
 }
 
 // String writes the flow as ovs-ofctl does, without its cookie.
@@ -51,10 +40,15 @@ const (
 	anyPort             = 0xffffffff
 )
 
-// flowMod is the OpenFlow message body that adds a flow.
-func (f Flow) flowMod() []byte {
-	b := modHead(f.Cookie(), 0, f.Table, commandAdd, f.Priority)
+// flowMod appends the OpenFlow message body that adds a flow, and says where its match ends.
+func (f Flow) flowMod(b []byte) (body []byte, match int) {
+	b = modHead(b, 0, 0, f.Table, commandAdd, f.Priority)
 	b = f.Match.append(b)
+	match = len(b)
+	h := fnv.New64a()
+	_, _ = h.Write(b[tableAt : tableAt+1])
+	_, _ = h.Write(b[priorityAt : priorityAt+2])
+	_, _ = h.Write(b[headLength:])
 	apply := -1 // where the list of actions begins
 	for _, a := range f.Actions {
 		if !a.instruction && apply < 0 {
@@ -62,21 +56,29 @@ func (f Flow) flowMod() []byte {
 			b = append(b, 0, instructionApply, 0, 0, 0, 0, 0, 0)
 		}
 		b = append(b, a.data...)
+		_, _ = h.Write(a.data)
 		if !a.instruction {
 			binary.BigEndian.PutUint16(b[apply+2:], uint16(len(b)-apply))
 		}
 	}
-	return b
+	binary.BigEndian.PutUint64(b, uint64(Mark)<<56|h.Sum64()&^markMask)
+	return b, match
 }
 
 // deletion is the message body that deletes the flow, if it still has that cookie. match is as the
 // switch sent it, or as we did.
 func deletion(table uint8, priority uint16, cookie uint64, match []byte) []byte {
-	return append(modHead(cookie, ^uint64(0), table, commandDeleteStrict, priority), match...)
+	return append(modHead(nil, cookie, ^uint64(0), table, commandDeleteStrict, priority), match...)
 }
 
-func modHead(cookie, mask uint64, table, command uint8, priority uint16) []byte {
-	b := make([]byte, 0, 256)
+// Where things are in such a body.
+const (
+	tableAt    = 16
+	priorityAt = 22
+	headLength = 40 // the match comes next
+)
+
+func modHead(b []byte, cookie, mask uint64, table, command uint8, priority uint16) []byte {
 	b = binary.BigEndian.AppendUint64(b, cookie)
 	b = binary.BigEndian.AppendUint64(b, mask)
 	b = append(b, table, command, 0, 0, 0, 0)

@@ -23,6 +23,7 @@ func matches() []Match {
 		{InPort(5)},
 		{InPort(1), VLAN(7)},
 		{InPort(2), Untagged()},
+		{InPort(2), Tagged()},
 		{Src(anyMAC)},
 		{Dst(anyMAC)},
 		{Multicast()},
@@ -73,6 +74,7 @@ func actions() []Flow {
 		{Actions: Actions{OutputInPort(), Normal(), OutputReg(7)}},
 		{Actions: append(PushVLAN(9), Output(3))},
 		{Match: Match{VLAN(4)}, Actions: Actions{SetVLAN(5), PopVLAN(), Output(1)}},
+		{Match: Match{Tagged()}, Actions: Actions{MoveBits(VLANID, Reg(6), 12), PopVLAN(), Output(1)}},
 		{Actions: Actions{SetReg(5, 7), SetReg(15, 0xffffffff), SetReg(0, 0)}},
 		{Actions: Actions{Load(Reg(5), 0, 16, 0x7), Load(Reg(5), 16, 16, 0xffff), Load(metadata, 8, 56, 1)}},
 		{Actions: Actions{SetMAC(EthSrc, anyMAC), SetMAC(EthDst, anyMAC), Move(EthSrc, EthDst)}},
@@ -187,5 +189,18 @@ func TestCheck(t *testing.T) {
 		if strings.Contains(f.String(), "\n") {
 			t.Errorf("%s: text has a line break", name)
 		}
+	}
+}
+
+// What is kept of a flow says which flow it was.
+func TestRecordsTellTheirMatch(t *testing.T) {
+	for _, m := range matches() {
+		f := Flow{Table: 7, Priority: 9, Match: m}
+		if got := newRecord(f).String(); got != f.String() {
+			t.Errorf("%s is told as %s", f, got)
+		}
+	}
+	if got := newRecord(Flow{Actions: Actions{Output(3)}}).String(); !strings.HasPrefix(got, "table=0,priority=0 instructions=0004") {
+		t.Errorf("told as %s", got)
 	}
 }

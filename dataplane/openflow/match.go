@@ -27,6 +27,8 @@ const (
 	TypeIPv4 = 0x0800
 	TypeARP  = 0x0806
 	TypeIPv6 = 0x86dd
+	TypeVLAN = 0x8100
+	TypeQinQ = 0x88a8
 
 	ProtoICMP   = 1
 	ProtoTCP    = 6
@@ -79,13 +81,16 @@ func Unicast() Term {
 // VLAN matches frames tagged with the VLAN id.
 func VLAN(id uint16) Term {
 	if id > 0xfff {
-		return Term{Field: vlanVID} // refused by Check
+		return Term{Field: VLANID} // refused by Check
 	}
-	return Term{Field: vlanVID, Value: vlanVID.bytes(uint64(id) | 0x1000)}
+	return Term{Field: VLANID, Value: VLANID.bytes(uint64(id) | 0x1000)}
 }
 
 // Untagged matches frames without a VLAN tag.
-func Untagged() Term { return exact(vlanVID, 0) }
+func Untagged() Term { return exact(VLANID, 0) }
+
+// Tagged matches frames with any VLAN tag.
+func Tagged() Term { return Term{Field: VLANID, Value: []byte{0x10, 0}, Mask: []byte{0x10, 0}} }
 
 // Proto matches the IP protocol; the Ethernet type must be matched too.
 func Proto(n uint8) Term { return exact(ipProto, uint64(n)) }
@@ -234,7 +239,7 @@ func Conjunction(id uint32) Term { return exact(conjID, uint64(id)) }
 // complete adds the terms that others need, without duplicates, in a fixed order that puts
 // prerequisites first: what OpenFlow demands.
 func (m Match) complete() Match {
-	out := slices.Clone(m)
+	out := append(make(Match, 0, len(m)+4), m...)
 	for i := 0; i < len(out); i++ {
 		for _, need := range out[i].Field.needs {
 			if !slices.ContainsFunc(out, func(t Term) bool { return t.Field.header() == need.Field.header() }) {

@@ -20,7 +20,8 @@ type conn struct {
 	next    int
 	waiting map[int]chan answer
 	err     error
-	root    string // UUID of the Open_vSwitch row
+	config  map[string]string // the switch's other_config
+	root    string            // UUID of the Open_vSwitch row
 	bridges map[string]*bridgeRow
 	ports   map[string]*portRow
 	inter   map[string]*interfaceRow
@@ -195,8 +196,16 @@ func (c *conn) update(b json.RawMessage) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for id, row := range tables["Open_vSwitch"] {
-		if row.New != nil {
-			c.root = id
+		if row.New == nil {
+			continue
+		}
+		c.root = id
+		if _, said := row.New["other_config"]; said {
+			config, err := row.New.pairs("other_config")
+			if err != nil {
+				return err
+			}
+			c.config = config
 		}
 	}
 	for id, row := range tables["Bridge"] {

@@ -56,6 +56,9 @@ func New(endpoint string) *Client {
 // Wake fires when something in the database has changed or the connection was lost.
 func (c *Client) Wake() <-chan struct{} { return c.wake }
 
+// Nudge fires Wake although nothing has changed.
+func (c *Client) Nudge() { c.poke() }
+
 func (c *Client) poke() {
 	select {
 	case c.wake <- struct{}{}:
@@ -153,6 +156,38 @@ func (c *Client) Ports(ctx context.Context, bridge string) ([]Port, error) {
 			Name: p.name, Type: i.kind, Options: i.options, Tag: p.tag, OtherConfig: p.otherConfig, ExternalIDs: i.externalIDs,
 			OFPort: i.ofport, Error: i.trouble, MAC: i.mac,
 		})
+	}
+	slices.SortFunc(out, func(a, b Port) int { return strings.Compare(a.Name, b.Name) })
+	return out, nil
+}
+
+// Interfaces lists the interfaces of all ports of a bridge by name, those of bonds too, each with its port's tag
+// and other_config. A bridge that is not there has none.
+func (c *Client) Interfaces(ctx context.Context, bridge string) ([]Port, error) {
+	db, err := c.db(ctx)
+	if err != nil {
+		return nil, err
+	}
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	b := db.bridge(bridge)
+	if b == nil {
+		return nil, nil
+	}
+	var out []Port
+	for _, id := range b.ports {
+		p := db.ports[id]
+		if p == nil {
+			continue
+		}
+		for _, id := range p.interfaces {
+			if i := db.inter[id]; i != nil {
+				out = append(out, Port{
+					Name: i.name, Type: i.kind, Options: i.options, Tag: p.tag, OtherConfig: p.otherConfig, ExternalIDs: i.externalIDs,
+					OFPort: i.ofport, Error: i.trouble, MAC: i.mac,
+				})
+			}
+		}
 	}
 	slices.SortFunc(out, func(a, b Port) int { return strings.Compare(a.Name, b.Name) })
 	return out, nil

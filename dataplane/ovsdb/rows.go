@@ -39,7 +39,7 @@ type interfaceRow struct {
 
 // columns are what is asked for of each table.
 var columns = map[string][]string{
-	"Open_vSwitch": {"bridges"},
+	"Open_vSwitch": {"bridges", "other_config"},
 	"Bridge":       {"name", "ports", "datapath_type", "fail_mode", "external_ids", "other_config"},
 	"Port":         {"name", "interfaces", "tag", "external_ids", "other_config"},
 	"Interface":    {"name", "type", "options", "external_ids", "ofport", "error", "mac_in_use"},

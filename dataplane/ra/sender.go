@@ -26,6 +26,8 @@ const (
 	initialInterval = 16 * time.Second
 	initialCount    = 3
 	multicastGap    = 3 * time.Second // between two advertisements to all
+	finalCount      = 3
+	finalGap        = 100 * time.Millisecond // after each of the last ones
 
 	// Lifetime is for how long hosts keep a router that they no longer hear of.
 	Lifetime = 3 * maxInterval
@@ -116,14 +118,18 @@ func (s *Sender) Close() {
 	s.done.Wait()
 }
 
-// Retire tells all hosts that this is no router any more, and ends the sender.
+// Retire tells all hosts that this is no router any more, and ends the sender. It says so several times and takes its
+// time: who calls takes the port away next, and what a busy switch has not read by then is lost.
 func (s *Sender) Retire() {
 	s.mu.Lock()
 	last := s.adv
 	s.mu.Unlock()
 	last.Lifetime, last.DNSLife = 0, 0
-	if err := s.write(&last, allNodes); err != nil {
-		s.log.Debug("the last router advertisement was not sent", "error", err)
+	for range finalCount {
+		if err := s.write(&last, allNodes); err != nil {
+			s.log.Debug("a last router advertisement was not sent", "error", err)
+		}
+		time.Sleep(finalGap)
 	}
 	s.Close()
 }

@@ -42,7 +42,7 @@ func StartOVS(t testing.TB) *OVS {
 	must(t, "ovsdb-tool", "create", database, "/usr/share/openvswitch/vswitch.ovsschema")
 	daemon(t, "ovsdb-server", database, "--remote=punix:"+socket, "--unixctl="+run+"/ovsdb.ctl", "-vconsole:emer", "-vsyslog:off")
 	waitFor(t, socket)
-	must(t, "ovs-vsctl", "--db=unix:"+socket, "--no-wait", "init")
+	must(t, "ovs-vsctl", "--db=unix:"+socket, "--retry", "--timeout=60", "--no-wait", "init") // it may not listen yet
 	daemon(t, "ovs-vswitchd", "unix:"+socket, "--unixctl="+run+"/vswitchd.ctl", "-vconsole:emer", "-vsyslog:off")
 	waitFor(t, run+"/vswitchd.ctl")
 	return &OVS{Endpoint: "unix:" + socket, RunDir: run}
