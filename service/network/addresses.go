@@ -16,16 +16,25 @@ import (
 
 // allocate gives a new port its addresses: those asked for, or one of each family and one from
 // every automatic subnet.
-func (s *Service) allocate(c *engine.Call, p *Port, n *Network) error {
+func (s *Service) allocate(c *engine.Call, p *Port, n *NetworkRow) error {
 	subnets, err := s.subnetsOf(c, n.ID)
 	if err != nil {
 		return err
 	}
 	p.IPAllocation = "immediate"
 	a := allocation{s: s, c: c, p: p, n: n, subnets: subnets}
-	if p.wanted == nil {
+	if a.reached, a.routed, err = s.reached(c, n, subnets, p.Host); err != nil {
+		return err
+	}
+	switch {
+	case a.routed && p.Host != "" && len(a.reached) == 0:
+		return fault.Conflict("HostNotConnectedToAnySegment", "Host %s is not connected to any segments on routed provider network '%s'.  It should be connected to one.", p.Host, n.ID)
+	case p.wanted == nil && a.routed && p.Host == "" && !slices.ContainsFunc(a.reached, a.fits):
+		p.IPAllocation = ipDeferred // the host decides
+		return nil
+	case p.wanted == nil:
 		err = a.byDefault()
-	} else {
+	default:
 		if len(p.wanted) == 0 {
 			p.IPAllocation = "none"
 		}
@@ -35,12 +44,12 @@ func (s *Service) allocate(c *engine.Call, p *Port, n *Network) error {
 	return err
 }
 
+// ipDeferred is the ip_allocation of a port that gets its addresses when its host is known.
+const ipDeferred = "deferred"
+
 // reallocate changes a port's addresses: those that stay keep their place, automatic ones follow
 // the MAC.
-func (s *Service) reallocate(c *engine.Call, old, p *Port, n *Network, asked bool) error {
-	if asked && isRouterOwner(p.DeviceOwner) && !c.Internal() {
-		return fault.BadRequest("IPAddressChangeNotAllowed", "IP updates for port %s are not allowed", p.ID)
-	}
+func (s *Service) reallocate(c *engine.Call, old, p *Port, n *NetworkRow, asked bool) error {
 	subnets, err := s.subnetsOf(c, n.ID)
 	if err != nil {
 		return err
@@ -57,8 +66,14 @@ func (s *Service) reallocate(c *engine.Call, old, p *Port, n *Network, asked boo
 		return nil
 	}
 	a.own = old.FixedIPs
+	if a.reached, a.routed, err = s.reached(c, n, subnets, p.Host); err != nil {
+		return err
+	}
 	err = a.asWanted(p.wanted)
 	p.FixedIPs = a.ips
+	if err == nil && isRouterOwner(p.DeviceOwner) && !c.Internal() && !slices.Equal(p.FixedIPs, old.FixedIPs) {
+		err = fault.BadRequest("IPAddressChangeNotAllowed", "IP updates for port %s are not allowed", p.ID)
+	}
 	return err
 }
 
@@ -67,8 +82,10 @@ type allocation struct {
 	s       *Service
 	c       *engine.Call
 	p       *Port
-	n       *Network
+	n       *NetworkRow
 	subnets []*Subnet
+	reached []*Subnet // those of them that the port's host may use
+	routed  bool
 	own     []FixedIP // what the port has already
 	ips     []FixedIP
 }
@@ -82,32 +99,35 @@ func (a *allocation) subnet(id string) *Subnet {
 	return nil
 }
 
+// fits says whether a subnet is for ports of this owner.
+func (a *allocation) fits(n *Subnet) bool {
+	return len(n.ServiceTypes) == 0 ||
+		slices.ContainsFunc(n.ServiceTypes, func(t string) bool { return strings.HasPrefix(a.p.DeviceOwner, t) })
+}
+
 // usable lists the subnets that ports of this owner take addresses from when they don't name one.
-func (a *allocation) usable() ([]*Subnet, error) {
+func (a *allocation) usable() []*Subnet {
 	var fitting, plain []*Subnet
-	for _, n := range a.subnets {
+	for _, n := range a.reached {
 		switch {
 		case len(n.ServiceTypes) == 0:
 			plain = append(plain, n)
-		case slices.ContainsFunc(n.ServiceTypes, func(t string) bool { return strings.HasPrefix(a.p.DeviceOwner, t) }):
+		case a.fits(n):
 			fitting = append(fitting, n)
 		}
 	}
 	if len(fitting) > 0 {
-		return fitting, nil
+		return fitting
 	}
-	if len(plain) == 0 && len(a.subnets) > 0 {
-		return nil, fault.Conflict("IpAddressGenerationFailureNoMatchingSubnet", "No valid service subnet for the given device owner, network %s, service type %s.", a.n.ID, a.p.DeviceOwner)
-	}
-	return plain, nil
+	return plain
 }
 
 // byDefault takes one IPv4 address, one IPv6 address from a subnet that is not automatic, and the
 // automatic ones.
 func (a *allocation) byDefault() error {
-	subnets, err := a.usable()
-	if err != nil {
-		return err
+	subnets := a.usable()
+	if len(subnets) == 0 && len(a.reached) > 0 {
+		return fault.Conflict("IpAddressGenerationFailureNoMatchingSubnet", "No valid service subnet for the given device owner, network %s, service type %s.", a.n.ID, a.p.DeviceOwner)
 	}
 	for _, version := range []int{4, 6} {
 		tried, done := false, false
@@ -138,11 +158,7 @@ func (a *allocation) automatic() error {
 	if isRouterOwner(a.p.DeviceOwner) || a.p.DeviceOwner == ownerFloatingIP {
 		return nil
 	}
-	subnets, err := a.usable()
-	if err != nil {
-		return err
-	}
-	for _, n := range subnets {
+	for _, n := range a.usable() {
 		if !n.Automatic() {
 			continue
 		}
@@ -209,6 +225,9 @@ func (a *allocation) asWanted(wanted []addressRequest) error {
 		}
 		given[i] = f
 	}
+	if err := a.oneSegment(given); err != nil {
+		return err
+	}
 	for _, f := range given {
 		if f.SubnetID != "" {
 			a.ips = append(a.ips, f)
@@ -230,7 +249,7 @@ func (a *allocation) keep(subnet string, given []FixedIP) (netip.Addr, bool) {
 // subnetFor finds the subnet of a request.
 func (a *allocation) subnetFor(r addressRequest) (*Subnet, error) {
 	if r.subnet == "" {
-		for _, n := range a.subnets {
+		for _, n := range a.candidates() {
 			if n.CIDR.Contains(r.ip) {
 				return n, nil
 			}
@@ -238,7 +257,7 @@ func (a *allocation) subnetFor(r addressRequest) (*Subnet, error) {
 		return nil, fault.BadRequest("InvalidIpForNetwork", "IP address %s is not a valid IP for any of the subnets on the specified network.", r.ip)
 	}
 	n := a.subnet(r.subnet)
-	if n == nil {
+	if n == nil || !slices.Contains(a.candidates(), n) {
 		if _, err := a.s.Subnets.GetVisible(a.c, r.subnet); err != nil {
 			return nil, err
 		}
@@ -248,6 +267,30 @@ func (a *allocation) subnetFor(r addressRequest) (*Subnet, error) {
 		return nil, fault.BadRequest("InvalidIpForSubnet", "IP address %s is not a valid IP for the specified subnet.", r.ip)
 	}
 	return n, nil
+}
+
+// candidates are the subnets that a request may name: while the host is not known, all.
+func (a *allocation) candidates() []*Subnet {
+	if a.p.Host == "" {
+		return a.subnets
+	}
+	return a.reached
+}
+
+// oneSegment refuses addresses of different segments: no host has both.
+func (a *allocation) oneSegment(ips []FixedIP) error {
+	segment := ""
+	for _, f := range ips {
+		n := a.subnet(f.SubnetID)
+		if n == nil || n.SegmentID == "" {
+			continue
+		}
+		if segment != "" && segment != n.SegmentID {
+			return fault.BadRequest("FixedIpsSubnetsNotOnSameSegment", "Cannot allocate addresses from different segments.")
+		}
+		segment = n.SegmentID
+	}
+	return nil
 }
 
 // checkExact holds an explicitly wanted address against its subnet and the others' addresses.

@@ -1,38 +1,67 @@
 package network
 
 import (
-	"database/sql"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"strings"
 
-	"neutrino/driver/segment"
 	"neutrino/engine"
 	"neutrino/fault"
+	"neutrino/policy"
 	"neutrino/resource"
 	"neutrino/store"
 )
 
 func (s *Service) createNetwork(c *engine.Call, n *Network, given resource.Given) error {
-	if n.Type == "" {
-		if n.Physical != "" || n.SegmentID != noSegment {
-			return fault.InvalidInput("network_type required")
-		}
-		if err := s.projectSegment(c, n); err != nil {
-			return err
-		}
-	} else if err := s.providerSegment(c, n); err != nil {
+	if err := s.chooseSegments(c, n); err != nil {
+		return err
+	}
+	if err := s.checkTags(n); err != nil {
 		return err
 	}
 	if err := s.checkMTU(c, n, nil); err != nil {
 		return err
 	}
+	if err := s.hosts.CheckDHCPZones(c, n.ZoneHints); err != nil {
+		return err
+	}
+	if err := s.createNetworkQoS(c, n); err != nil {
+		return err
+	}
 	return s.checkDefault(c, n)
 }
 
+// createNetworkQoS takes the project's default QoS policy for a network that is made without one.
+func (s *Service) createNetworkQoS(c *engine.Call, n *Network) (err error) {
+	switch {
+	case s.QoS == nil:
+	case n.QoSPolicyID == "":
+		n.QoSPolicyID, err = s.QoS.Default(c, n.ProjectID)
+	default:
+		err = s.QoS.Check(c, n.QoSPolicyID)
+	}
+	return err
+}
+
+// updateNetworkQoS holds a change of a network's QoS policy against the caller and the network's ports.
+func (s *Service) updateNetworkQoS(c *engine.Call, old, n *Network) error {
+	if s.QoS == nil || old.QoSPolicyID == n.QoSPolicyID {
+		return nil
+	}
+	if err := s.QoS.Change(c, old.QoSPolicyID, n.QoSPolicyID); err != nil {
+		return err
+	}
+	return s.QoS.CheckNetwork(c, n)
+}
+
 func (s *Service) networkCreated(c *engine.Call, n *Network) error {
+	for _, seg := range n.Segments {
+		seg.NetworkID = n.ID
+		if err := s.Segments.Insert(c, seg, nil); err != nil {
+			return err
+		}
+	}
 	if n.Shared || n.External {
 		if err := s.writeSharing(c, n); err != nil {
 			return err
@@ -43,177 +72,10 @@ func (s *Service) networkCreated(c *engine.Call, n *Network) error {
 			return err
 		}
 	}
-	return nil
-}
-
-// projectSegment gives n the first free segment of the types for project networks.
-func (s *Service) projectSegment(c *engine.Call, n *Network) error {
-	for _, name := range s.config.ProjectTypes {
-		t := segment.Types[name]
-		switch {
-		case t.MaxID == 0 && !t.NeedsPhysical:
-			n.Type = name
-			return nil
-		case t.NeedsPhysical && t.MaxID > 0:
-			for physical, ranges := range s.config.VLANs {
-				for _, r := range ranges {
-					id, ok, err := freeID(c, name, physical, r)
-					if err != nil {
-						return err
-					}
-					if ok {
-						n.Type, n.Physical, n.SegmentID = name, physical, id
-						return nil
-					}
-				}
-			}
-		case t.IsTunnel():
-			id, ok, err := freeID(c, name, "", s.config.TunnelIDs[name])
-			if err != nil {
-				return err
-			}
-			if ok {
-				n.Type, n.SegmentID = name, id
-				return nil
-			}
-		}
-	}
-	return fault.New(503, "NoNetworkAvailable", "Unable to create the network. No project network is available for allocation.")
-}
-
-// providerSegment checks a segment that an administrator asks for, and completes it.
-func (s *Service) providerSegment(c *engine.Call, n *Network) error {
-	t, known := segment.Types[n.Type]
-	if !known {
-		return fault.InvalidInput("network_type value '%s' not supported", n.Type)
-	}
-	if !t.NeedsPhysical && n.Physical != "" {
-		return fault.InvalidInput("provider:physical_network specified for %s network", n.Type)
-	}
-	if t.MaxID == 0 && n.SegmentID != noSegment {
-		return fault.InvalidInput("provider:segmentation_id specified for %s network", n.Type)
-	}
-	if n.SegmentID != noSegment && (n.SegmentID < t.MinID || n.SegmentID > t.MaxID) {
-		return fault.InvalidInput("segmentation_id out of range (%d through %d) for %s network", t.MinID, t.MaxID, n.Type)
-	}
-	if t == segment.Flat && n.Physical == "" {
-		return fault.InvalidInput("physical_network required for flat provider network")
-	}
-	if t == segment.Flat && !slices.Contains(s.config.FlatNetworks, "*") && !slices.Contains(s.config.FlatNetworks, n.Physical) {
-		return fault.InvalidInput("physical_network '%s' unknown for flat provider network", n.Physical)
-	}
-	if t == segment.VLAN {
-		if _, known := s.config.VLANs[n.Physical]; n.Physical != "" && !known {
-			return fault.InvalidInput("physical_network '%s' unknown for VLAN provider network", n.Physical)
-		}
-		if n.Physical == "" && n.SegmentID != noSegment {
-			return fault.InvalidInput("segmentation_id requires physical_network for VLAN provider network")
-		}
-	}
-	if t.MaxID > 0 && n.SegmentID == noSegment {
-		if err := s.providerID(c, n, t); err != nil {
-			return err
-		}
-	}
-	if t == segment.Local {
-		return nil
-	}
-	taken, err := segmentTaken(c, n.Type, n.Physical, n.SegmentID)
-	if err != nil || !taken {
-		return err
-	}
-	switch t {
-	case segment.Flat:
-		return fault.Conflict("FlatNetworkInUse", "Unable to create the flat network. Physical network %s is in use.", n.Physical)
-	case segment.VLAN:
-		return fault.Conflict("VlanIdInUse", "Unable to create the network. The VLAN %d on physical network %s is in use.", n.SegmentID, n.Physical)
-	}
-	return fault.Conflict("TunnelIdInUse", "Unable to create the network. The tunnel ID %d is in use.", n.SegmentID)
-}
-
-// providerID takes a free id from the configured ranges for a provider network that names none.
-func (s *Service) providerID(c *engine.Call, n *Network, t segment.Type) error {
-	ranges := map[string][]IDRange{"": {s.config.TunnelIDs[t.Name]}}
-	if t.NeedsPhysical {
-		ranges = s.config.VLANs
-	}
-	for physical, list := range ranges {
-		if n.Physical != "" && physical != n.Physical {
-			continue
-		}
-		for _, r := range list {
-			id, ok, err := freeID(c, t.Name, physical, r)
-			if err != nil {
-				return err
-			}
-			if ok {
-				n.Physical, n.SegmentID = physical, id
-				return nil
-			}
-		}
-	}
-	return fault.New(503, "NoNetworkAvailable", "Unable to create the network. No project network is available for allocation.")
-}
-
-// freeID finds an id of the range that no network has: by chance first, for that is quick while the
-// range is not nearly full, then the lowest free one.
-func freeID(c *engine.Call, kind, physical string, r IDRange) (int, bool, error) {
-	size := r.Last - r.First + 1
-	if r.First == 0 || size <= 0 {
-		return 0, false, nil
-	}
-	for range 8 {
-		id := r.First + rand.IntN(size)
-		taken, err := segmentTaken(c, kind, physical, id)
-		if err != nil {
-			return 0, false, err
-		}
-		if !taken {
-			return id, true, nil
-		}
-	}
-	next := r.First
-	err := c.Tx.Each(func(rows *sql.Rows) error {
-		var id int
-		if err := rows.Scan(&id); err != nil {
-			return err
-		}
-		if id == next {
-			next++
-		}
-		return nil
-	}, "SELECT segmentation_id FROM networks WHERE network_type = ? AND physical_network = ? AND segmentation_id >= ? ORDER BY segmentation_id",
-		kind, physical, r.First)
-	return next, next <= r.Last, err
-}
-
-func segmentTaken(c *engine.Call, kind, physical string, id int) (bool, error) {
-	n, err := c.Tx.Count("SELECT COUNT(*) FROM networks WHERE network_type = ? AND physical_network = ? AND segmentation_id = ?", kind, physical, id)
-	return n > 0, err
-}
-
-// checkMTU settles n's MTU: at most what its segment carries, at least what its subnets need.
-func (s *Service) checkMTU(c *engine.Call, n *Network, subnets []*Subnet) error {
-	most := segment.Types[n.Type].MaxMTU(s.config.PhysicalMTU, false)
-	if n.MTU == 0 {
-		n.MTU = most
-	}
-	if n.MTU > most {
-		return fault.InvalidInput("Requested MTU is too big, maximum is %d", most)
-	}
-	for _, subnet := range subnets {
-		if least := leastMTU(subnet); n.MTU < least {
-			return fault.Conflict("NetworkMTUSubnetConflict", "MTU of %s is not valid, subnet requires a minimum of %d", n.ID, least)
-		}
+	if s.config.MetadataPorts {
+		return s.ensureMetadata(c, &n.NetworkRow, nil)
 	}
 	return nil
-}
-
-func leastMTU(subnet *Subnet) int {
-	if subnet.IPVersion == 6 {
-		return 1280
-	}
-	return 68
 }
 
 // checkDefault lets only one external network be the default.
@@ -237,9 +99,11 @@ func (s *Service) writeSharing(c *engine.Call, n *Network) error {
 }
 
 func (s *Service) updateNetwork(c *engine.Call, old, n *Network, given resource.Given) error {
-	if given.Any("provider:network_type", "provider:physical_network", "provider:segmentation_id") &&
-		(old.Type != n.Type || old.Physical != n.Physical || old.SegmentID != n.SegmentID) {
-		return fault.InvalidInput("Plugin does not support updating provider attributes")
+	if err := s.updateSegment(c, old, n, given); err != nil {
+		return err
+	}
+	if err := s.updateNetworkQoS(c, old, n); err != nil {
+		return err
 	}
 	if given.Has("mtu") {
 		subnets, err := s.Subnets.Find(c, store.Where("t.network_id = ?", n.ID))
@@ -280,6 +144,11 @@ func (s *Service) networkUpdated(c *engine.Call, old, n *Network, given resource
 
 // deleteNetwork refuses while ports are left that somebody made, and takes the others along.
 func (s *Service) deleteNetwork(c *engine.Call, n *Network) error {
+	for _, f := range s.NetworkDeleting {
+		if err := f(c, n); err != nil {
+			return err
+		}
+	}
 	ports, err := s.Ports.Find(c, store.Where("t.network_id = ?", n.ID))
 	if err != nil {
 		return err
@@ -320,9 +189,24 @@ func autoDeleted(owner string) bool {
 	return false
 }
 
-// visibleNetwork gives a network that the caller may use for a new port or subnet.
-func (s *Service) visibleNetwork(c *engine.Call, id string) (*Network, error) {
-	return engine.Once(c, networkKey{id, c.Admin()}, func() (*Network, error) { return s.Networks.GetVisible(c, id) })
+// visibleNetwork gives the row of a network that the caller may use for a new port or subnet.
+func (s *Service) visibleNetwork(c *engine.Call, id string) (*NetworkRow, error) {
+	n, err := s.seenNetwork(c, id)
+	if err != nil {
+		return nil, err
+	}
+	return &n.NetworkRow, nil
+}
+
+// seenNetwork reads a network that the caller may see once in an operation: its row, for few rules ask more of it.
+func (s *Service) seenNetwork(c *engine.Call, id string) (*Network, error) {
+	return engine.Once(c, networkKey{id, c.Admin()}, func() (*Network, error) {
+		n, err := s.Networks.VisibleRow(c, id)
+		if err == nil && !engine.Known(c, networkKey{id, true}) {
+			engine.Remember(c, networkKey{id, true}, n)
+		}
+		return n, err
+	})
 }
 
 type networkKey struct {
@@ -330,31 +214,48 @@ type networkKey struct {
 	admin bool
 }
 
-// networkOf gives the network of a port or subnet, whoever looks.
-func (s *Service) networkOf(c *engine.Call, id string) (*Network, error) {
-	return engine.Once(c, networkKey{id, true}, func() (*Network, error) {
-		n, err := s.Networks.Get(c, id)
+// networkTarget shows a network to the policy rules for what lies on it.
+func (s *Service) networkTarget(c *engine.Call, id string) (policy.Target, error) {
+	n, err := s.seenNetwork(c.Elevated(), id)
+	if err != nil {
+		return nil, err
+	}
+	return s.Networks.Target(c, n), nil
+}
+
+// networkOf gives the row of the network of a port or subnet, whoever looks.
+func (s *Service) networkOf(c *engine.Call, id string) (*NetworkRow, error) {
+	n, err := engine.Once(c, networkKey{id, true}, func() (*Network, error) {
+		n, err := s.Networks.Row(c, id)
 		if err != nil {
 			return nil, fmt.Errorf("network of a port or subnet: %w", err)
 		}
 		return n, nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	return &n.NetworkRow, nil
 }
 
 // maxPreload is how many networks one statement names.
 const maxPreload = 5000
 
-// preload reads the networks of a page of ports or subnets at once, for the policy rules that ask
-// who owns them. Administrators' rules don't.
+// preload reads the networks of a list of ports or subnets at once, for the policy rules that ask who owns
+// them. Administrators' rules don't; and of a single object it is read when a rule asks.
 func preload[T any](s *Service, table string) engine.Loader[T] {
 	return func(c *engine.Call, page engine.Page) (func(*T), error) {
 		nothing := func(*T) {}
-		if c.Admin() {
+		if c.Admin() || !c.Listing() {
 			return nothing, nil
 		}
 		ids, err := engine.TextSet(c, "SELECT DISTINCT x.network_id FROM "+table+" x"+page.Join("x.id"), page.Args...)
 		if err != nil {
 			return nil, err
+		}
+		maps.DeleteFunc(ids, func(id string, _ bool) bool { return engine.Known(c, networkKey{id, true}) })
+		if len(ids) == 0 {
+			return nothing, nil
 		}
 		cond := store.Cond{} // more than a statement has room for: read them all
 		if len(ids) <= maxPreload {

@@ -40,6 +40,10 @@ func (s *Service) createPort(c *engine.Call, p *Port, given resource.Given) erro
 	if p.Profile == nil {
 		p.Profile = map[string]any{}
 	}
+	if !given.Has("propagate_uplink_status") {
+		p.PropagateUplink = true
+	}
+	p.offerOffload()
 	if err := s.allocate(c, p, n); err != nil {
 		return err
 	}
@@ -47,6 +51,9 @@ func (s *Service) createPort(c *engine.Call, p *Port, given resource.Given) erro
 		return err
 	}
 	if err := s.bind(c, p, n); err != nil {
+		return err
+	}
+	if err := s.checkPortQoS(c, "", p, n); err != nil {
 		return err
 	}
 	for _, rule := range s.PortRules {
@@ -57,6 +64,19 @@ func (s *Service) createPort(c *engine.Call, p *Port, given resource.Given) erro
 		}
 	}
 	return nil
+}
+
+// checkPortQoS holds a port's QoS policy in place of the old one against the caller and the port's driver.
+func (s *Service) checkPortQoS(c *engine.Call, old string, p *Port, n *NetworkRow) error {
+	if s.QoS == nil {
+		return nil
+	}
+	if old != p.QoSPolicyID {
+		if err := s.QoS.Change(c, old, p.QoSPolicyID); err != nil {
+			return err
+		}
+	}
+	return s.QoS.CheckPort(c, p, n)
 }
 
 func (s *Service) portCreated(c *engine.Call, p *Port) error {
@@ -125,12 +145,15 @@ func (s *Service) updatePort(c *engine.Call, old, p *Port, given resource.Given)
 		return err
 	}
 	if old.MAC != p.MAC {
-		if old.VIFType != vifUnbound && old.VIFType != vifFailed && old.VIFType != "" && !p.MAC.IsZero() {
+		if old.VIFType != vifUnbound && old.VIFType != vifFailed && old.VIFType != "" && old.VNICType != "direct-physical" {
 			return fault.Conflict("PortBound", "Unable to complete operation on port %s, port is already bound, port type: %s, old_mac %s, new_mac %s.", p.ID, old.VIFType, old.MAC, p.MAC)
 		}
 		if err := s.chooseMAC(c, p); err != nil {
 			return err
 		}
+	}
+	if err := s.settleHost(c, old, p, n, given); err != nil {
+		return err
 	}
 	if given.Has("fixed_ips") || old.MAC != p.MAC && p.wanted == nil {
 		if err := s.reallocate(c, old, p, n, given.Has("fixed_ips")); err != nil {
@@ -140,19 +163,30 @@ func (s *Service) updatePort(c *engine.Call, old, p *Port, given resource.Given)
 	if old.VNICType != p.VNICType && old.VIFType != vifUnbound && old.Host != "" && old.Host == p.Host {
 		return fault.Conflict("PortBound", "Unable to complete operation on port %s, port is already bound, port type: %s, old_mac %s, new_mac %s.", p.ID, old.VIFType, old.MAC, p.MAC)
 	}
+	if err := checkExtras(old, p, given); err != nil {
+		return err
+	}
 	if given.Any("allowed_address_pairs", "port_security_enabled") {
 		p.Pairs = append([]AddressPair{}, p.Pairs...)
 		if err := s.checkPairs(p); err != nil {
 			return err
 		}
 	}
-	if old.Host != p.Host || given.Has("binding:profile") && p.VIFType == vifFailed {
+	if old.Host != p.Host || given.Has("binding:profile") && p.VIFType == vifFailed || p.Bound() && offloaded(old.Profile) != offloaded(p.Profile) {
 		if err := s.bind(c, p, n); err != nil {
+			return err
+		}
+	}
+	if given.Has("qos_policy_id") || old.Host != p.Host {
+		if err := s.checkPortQoS(c, old.QoSPolicyID, p, n); err != nil {
 			return err
 		}
 	}
 	if !p.AdminStateUp && old.AdminStateUp && p.Status == "ACTIVE" {
 		p.Status, p.StatusReason = "DOWN", "the port is administratively down"
+	}
+	if p.AdminStateUp != old.AdminStateUp {
+		s.unwatched(p)
 	}
 	for _, rule := range s.PortRules {
 		if rule.Update != nil {
@@ -164,12 +198,29 @@ func (s *Service) updatePort(c *engine.Call, old, p *Port, given resource.Given)
 	return nil
 }
 
+// settleHost gives a port whose addresses were put off what its host reaches, and holds those that it has
+// against a new host.
+func (s *Service) settleHost(c *engine.Call, old, p *Port, n *NetworkRow, given resource.Given) error {
+	if p.Host == "" || old.Host == p.Host || given.Has("fixed_ips") {
+		return nil
+	}
+	if old.IPAllocation == ipDeferred && len(old.FixedIPs) == 0 {
+		return s.allocate(c, p, n)
+	}
+	return s.checkMove(c, p, n)
+}
+
 func (s *Service) portUpdated(c *engine.Call, old, p *Port, given resource.Given) error {
-	if p.wanted != nil || old.MAC != p.MAC {
+	if p.wanted != nil || old.MAC != p.MAC || old.IPAllocation != p.IPAllocation {
 		if _, err := c.Tx.Exec("DELETE FROM ip_allocations WHERE port_id = ?", p.ID); err != nil {
 			return err
 		}
 		if err := s.writeAllocations(c, p, p.FixedIPs, 0); err != nil {
+			return err
+		}
+	}
+	if old.Host != p.Host && p.Host != "" { // what waited there is the port's own binding now
+		if _, err := c.Tx.Exec("DELETE FROM port_bindings WHERE port_id = ? AND host = ?", p.ID, p.Host); err != nil {
 			return err
 		}
 	}

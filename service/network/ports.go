@@ -1,6 +1,7 @@
 package network
 
 import (
+	"cmp"
 	"database/sql"
 	"net/netip"
 	"slices"
@@ -39,6 +40,17 @@ type Port struct {
 	VIFDetails map[string]any
 	Profile    map[string]any
 
+	AnsweredBy   string // host where OVN answers for a port that is on none of its switches; "" for others
+	BoundSegment string // segment that it is bound on; "" while unbound
+
+	TrunkDetails []byte // JSON, filled by the trunk service; nil when the port is no trunk's parent
+
+	QoSPolicyID        string
+	QoSNetworkPolicyID string // its network's
+	ResourceRequest    []byte // JSON of what its QoS rules ask of a host, filled by the qos service; nil for nothing
+
+	Extras
+
 	wanted []addressRequest // what a client asked for as fixed_ips
 }
 
@@ -64,6 +76,7 @@ const (
 const (
 	vifUnbound = "unbound"
 	vifFailed  = "binding_failed"
+	vifNone    = "" // its active binding was deleted; clients see unbound
 )
 
 var vnicTypes = []string{
@@ -94,7 +107,8 @@ func (s *Service) declarePorts() {
 			resource.Text("device_owner", "device_owner", 255, func(p *Port) *string { return &p.DeviceOwner }).Post().Put().Sort().Policed(),
 			resource.Text("status", "status", 16, func(p *Port) *string { return &p.Status }).Sort(),
 			resource.Text("status_reason", "status_reason", 0, func(p *Port) *string { return &p.StatusReason }).AdminOnly(),
-			resource.Bool("port_security_enabled", "port_security_enabled", func(p *Port) *bool { return &p.PortSecurity }).Post().Put().Policed(),
+			resource.Bool("port_security_enabled", "port_security_enabled", func(p *Port) *bool { return &p.PortSecurity }).Post().Put().Policed().
+				Default(func(p *Port) { p.PortSecurity = true }), // the rules take the network's
 			resource.JSON("allowed_address_pairs", "allowed_address_pairs", func(p *Port) *[]AddressPair { return &p.Pairs }, parsePairs).
 				Post().Put().SubKeys().Default(func(p *Port) { p.Pairs = []AddressPair{} }),
 			extraOptions(),
@@ -102,17 +116,21 @@ func (s *Service) declarePorts() {
 				Encoded(func(b []byte, p *Port) []byte { return resource.AppendString(b, p.Host) }),
 			resource.Enum("binding:vnic_type", "vnic_type", vnicTypes, false, func(p *Port) *string { return &p.VNICType }).
 				Post().Put().Policed().Default(func(p *Port) { p.VNICType = "normal" }),
-			resource.Text("binding:vif_type", "vif_type", 64, func(p *Port) *string { return &p.VIFType }),
+			resource.Text("binding:vif_type", "vif_type", 64, func(p *Port) *string { return &p.VIFType }).
+				Encoded(func(b []byte, p *Port) []byte { return resource.AppendString(b, cmp.Or(p.VIFType, vifUnbound)) }),
 			resource.JSON("binding:vif_details", "vif_details", func(p *Port) *map[string]any { return &p.VIFDetails }, noMap),
 			resource.JSON("binding:profile", "profile", func(p *Port) *map[string]any { return &p.Profile }, parseProfile).
-				Post().Put().Policed().Default(func(p *Port) { p.Profile = map[string]any{} }),
+				Post().Put().Policed().Default(func(p *Port) { p.Profile = map[string]any{} }).
+				Encoded(func(b []byte, p *Port) []byte { return resource.AppendJSON(b, p.withTrust(p.Profile)) }),
+			resource.Text("bound_segment", "bound_segment", 36, func(p *Port) *string { return &p.BoundSegment }).Hidden(),
+			resource.Text("answered_by", "answered_by", 255, func(p *Port) *string { return &p.AnsweredBy }).Hidden(),
 			resource.Text("ip_allocation", "ip_allocation", 16, func(p *Port) *string { return &p.IPAllocation }).Sort(),
 			resource.Text("dns_name", "dns_name", 255, func(p *Port) *string { return &p.DNSName }).Post().Put().
-				Decoded(func(p *Port, v any) (err error) { p.DNSName, err = parseDNSName(v); return err }),
+				Decoded(func(p *Port, v any) (err error) { p.DNSName, err = ParseDNSName(v); return err }),
 			resource.Computed("dns_assignment", s.appendAssignment, nil),
-			resource.Computed("resource_request", null[Port], nil).AdminOnly(),
-			resource.Computed("qos_policy_id", null[Port], nil),
-			resource.Computed("qos_network_policy_id", null[Port], nil),
+			resource.Computed("resource_request", appendRequest, nil).AdminOnly().Described(resource.Schema{Type: "object", Nullable: true}),
+			resource.OptionalUUID("qos_policy_id", "qos_policy_id", func(p *Port) *string { return &p.QoSPolicyID }).Post().Put().Filter().Policed(),
+			resource.OptionalUUID("qos_network_policy_id", "", func(p *Port) *string { return &p.QoSNetworkPolicyID }).Where(whereNetworkPolicy),
 		),
 		Parents: map[string]func(*engine.Call, *Port) (policy.Target, error){
 			"network": func(c *engine.Call, p *Port) (policy.Target, error) { return s.networkTarget(c, p.NetworkID) },
@@ -121,13 +139,14 @@ func (s *Service) declarePorts() {
 		Scope: func(c *engine.Call, self string) store.Cond {
 			return store.Where(self+".network_id IN (SELECT w.id FROM networks w WHERE w.project_id = ?)", c.Caller.ProjectID)
 		},
-		Loaders:   []engine.Loader[Port]{loadFixedIPs, preload[Port](s, "ports")},
+		Loaders:   []engine.Loader[Port]{loadFixedIPs, loadNetworkPolicies, preload[Port](s, "ports")},
 		Prepare:   s.preparePort,
 		OnCreate:  s.createPort,
 		OnCreated: s.portCreated,
 		OnUpdate:  s.updatePort,
 		OnUpdated: s.portUpdated,
 	}
+	s.Ports.Attributes = append(s.Ports.Attributes, extraAttributes()...)
 }
 
 // loadFixedIPs reads the addresses of a page of ports. Sorting the few that a port has costs less than
@@ -160,6 +179,23 @@ func loadFixedIPs(c *engine.Call, page engine.Page) (func(p *Port), error) {
 			p.FixedIPs[i] = f.FixedIP
 		}
 	}, err
+}
+
+// loadNetworkPolicies gives for each port the QoS policy of its network.
+func loadNetworkPolicies(c *engine.Call, _ engine.Page) (func(p *Port), error) {
+	policies := map[string]string{}
+	err := c.Tx.Each(func(rows *sql.Rows) error {
+		var network, policy string
+		err := rows.Scan(&network, &policy)
+		policies[network] = policy
+		return err
+	}, "SELECT id, qos_policy_id FROM networks WHERE qos_policy_id <> ''")
+	return func(p *Port) { p.QoSNetworkPolicyID = policies[p.NetworkID] }, err
+}
+
+func whereNetworkPolicy(values []string, self string) (store.Cond, error) {
+	in := store.In("w.qos_policy_id", values)
+	return store.Where(self+".network_id IN (SELECT w.id FROM networks w WHERE "+in.SQL+")", in.Args...), nil
 }
 
 func appendFixedIPs(b []byte, ips []FixedIP) []byte {
@@ -239,7 +275,7 @@ func whereFixedIPs(values []string, self string) (store.Cond, error) {
 		case "ip_address_substr":
 			var any []store.Cond
 			for _, text := range texts {
-				any = append(any, store.Where("INSTR(a.ip_address, ?) > 0", text))
+				any = append(any, store.Contains("a.ip_address", text))
 			}
 			conds = append(conds, store.Or(any...))
 		default:
@@ -260,6 +296,13 @@ func extraOptions() *resource.Attribute[Port] {
 			}
 			return err
 		})
+}
+
+func appendRequest(b []byte, p *Port) []byte {
+	if p.ResourceRequest == nil {
+		return append(b, "null"...)
+	}
+	return append(b, p.ResourceRequest...)
 }
 
 func noMap(any) (map[string]any, error) { return map[string]any{}, nil }
@@ -327,3 +370,18 @@ func (p *Port) Want(addresses ...FixedIP) {
 
 // Bound says whether the port is bound to its host.
 func (p *Port) Bound() bool { return p.Host != "" && p.VIFType != vifFailed && p.VIFType != vifUnbound }
+
+// Driver names the mechanism driver that the port is bound by; "": none.
+func (p *Port) Driver() string {
+	if !p.Bound() {
+		return ""
+	}
+	switch drivers := p.VIFDetails["bound_drivers"].(type) {
+	case map[string]string: // bound just now
+		return drivers["0"]
+	case map[string]any: // as it was stored
+		name, _ := drivers["0"].(string)
+		return name
+	}
+	return ""
+}

@@ -1,7 +1,9 @@
 package network
 
 import (
+	"database/sql"
 	"fmt"
+	"net/netip"
 
 	"neutrino/address"
 	"neutrino/engine"
@@ -23,8 +25,11 @@ func (s *Service) createSubnet(c *engine.Call, n *Subnet, given resource.Given) 
 	if err != nil {
 		return err
 	}
-	if !n.CIDR.IsValid() {
-		return fault.BadRequest("BadRequest", "Bad subnets request: a subnetpool must be specified in the absence of a cidr.")
+	if n.ProjectID == "" {
+		n.ProjectID = network.ProjectID
+	}
+	if err := s.fromPool(c, n); err != nil {
+		return err
 	}
 	if err := checkCIDR(n); err != nil {
 		return err
@@ -37,6 +42,12 @@ func (s *Service) createSubnet(c *engine.Call, n *Subnet, given resource.Given) 
 	}
 	siblings, err := s.Subnets.Find(c, store.Where("t.network_id = ?", n.NetworkID))
 	if err != nil {
+		return err
+	}
+	if err := checkAffinity(n, siblings); err != nil {
+		return err
+	}
+	if err := s.checkSubnetSegment(c, n, siblings); err != nil {
 		return err
 	}
 	for _, other := range siblings {
@@ -59,13 +70,7 @@ func (s *Service) createSubnet(c *engine.Call, n *Subnet, given resource.Given) 
 	if err := checkPools(n); err != nil {
 		return err
 	}
-	if err := s.checkLists(n); err != nil {
-		return err
-	}
-	if n.ProjectID == "" {
-		n.ProjectID = network.ProjectID
-	}
-	return nil
+	return s.setRoutes(c, n)
 }
 
 // checkCIDR holds the block against its IP version and use.
@@ -174,6 +179,9 @@ func (s *Service) subnetCreated(c *engine.Call, n *Subnet) error {
 	if err := s.Networks.Touch(c, n.NetworkID); err != nil {
 		return err
 	}
+	if err := s.peersChanged(c, n, netip.Prefix{}); err != nil {
+		return err
+	}
 	if n.Automatic() {
 		if err := s.addAutomaticAddresses(c, n); err != nil {
 			return err
@@ -203,6 +211,11 @@ func (s *Service) addAutomaticAddresses(c *engine.Call, n *Subnet) error {
 }
 
 func (s *Service) updateSubnet(c *engine.Call, old, n *Subnet, given resource.Given) error {
+	if old.SegmentID != n.SegmentID {
+		if err := s.moveSubnet(c, old, n); err != nil {
+			return err
+		}
+	}
 	if old.EnableDHCP != n.EnableDHCP {
 		if err := checkCIDR(n); err != nil {
 			return err
@@ -224,7 +237,7 @@ func (s *Service) updateSubnet(c *engine.Call, old, n *Subnet, given resource.Gi
 			return err
 		}
 	}
-	return s.checkLists(n)
+	return s.setRoutes(c, n)
 }
 
 // gatewayUnused refuses while a router has the subnet's gateway address.
@@ -233,8 +246,8 @@ func (s *Service) gatewayUnused(c *engine.Call, n *Subnet) error {
 		return nil
 	}
 	var port string
-	used, err := c.Tx.One([]any{&port}, `SELECT a.port_id FROM ip_allocations a JOIN ports p ON p.id = a.port_id
-		WHERE a.subnet_id = ? AND a.ip_address = ? AND p.device_owner LIKE 'network:router_interface%'`, n.ID, n.Gateway.String())
+	used, err := c.Tx.One([]any{&port}, `SELECT a.port_id FROM ip_allocations a JOIN ports p ON p.id = a.port_id WHERE a.subnet_id = ? AND a.ip_address = ?
+		AND p.device_owner IN ('network:router_interface', 'network:router_interface_distributed', 'network:ha_router_replicated_interface')`, n.ID, n.Gateway.String())
 	if err != nil || !used {
 		return err
 	}
@@ -246,10 +259,23 @@ func (s *Service) subnetUpdated(c *engine.Call, old, n *Subnet, _ resource.Given
 	if err := s.Networks.Touch(c, n.NetworkID); err != nil {
 		return err
 	}
-	if old.EnableDHCP == n.EnableDHCP {
+	if old.SegmentID != n.SegmentID {
+		if err := s.peersChanged(c, n, netip.Prefix{}); err != nil {
+			return err
+		}
+	}
+	if old.EnableDHCP == n.EnableDHCP && old.SegmentID == n.SegmentID {
 		return nil
 	}
 	return s.EnsureDHCP(c, n.NetworkID)
+}
+
+// subnetDeleted takes the routes to a subnet from its peers.
+func (s *Service) subnetDeleted(c *engine.Call, n *Subnet) error {
+	if err := s.peersChanged(c, n, n.CIDR); err != nil {
+		return err
+	}
+	return s.Networks.Touch(c, n.NetworkID)
 }
 
 // deleteSubnet refuses while somebody has an address of it; addresses of DHCP ports and automatic
@@ -257,20 +283,14 @@ func (s *Service) subnetUpdated(c *engine.Call, old, n *Subnet, _ resource.Given
 func (s *Service) deleteSubnet(c *engine.Call, n *Subnet) error {
 	type user struct{ port, owner string }
 	var users []user
-	rows, err := c.Tx.Query(`SELECT p.id, p.device_owner FROM ports p WHERE p.id IN
+	err := c.Tx.Each(func(rows *sql.Rows) error {
+		var u user
+		err := rows.Scan(&u.port, &u.owner)
+		users = append(users, u)
+		return err
+	}, `SELECT p.id, p.device_owner FROM ports p WHERE p.id IN
 		(SELECT a.port_id FROM ip_allocations a WHERE a.subnet_id = ?)`, n.ID)
 	if err != nil {
-		return err
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var u user
-		if err := rows.Scan(&u.port, &u.owner); err != nil {
-			return err
-		}
-		users = append(users, u)
-	}
-	if err := rows.Err(); err != nil {
 		return err
 	}
 	for _, u := range users {
@@ -296,9 +316,9 @@ func (s *Service) deleteSubnet(c *engine.Call, n *Subnet) error {
 
 type subnetsKey struct{ network string }
 
-// subnetsOf gives a network's subnets in the order of their making.
+// subnetsOf gives the rows of a network's subnets.
 func (s *Service) subnetsOf(c *engine.Call, network string) ([]*Subnet, error) {
 	return engine.Once(c, subnetsKey{network}, func() ([]*Subnet, error) {
-		return s.Subnets.Find(c, store.Where("t.network_id = ?", network))
+		return s.Subnets.Rows(c, store.Where("t.network_id = ?", network))
 	})
 }

@@ -3,6 +3,7 @@ package network
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	"neutrino/address"
 	"neutrino/engine"
@@ -26,7 +27,13 @@ type Subnet struct {
 	RAMode       string // ipv6_ra_mode
 	AddressMode  string // ipv6_address_mode
 	ServiceTypes []string
-	External     bool // its network is external to the caller
+	External     bool // its network is external
+	PoolID       string
+	PublishFixed bool   // dns_publish_fixed_ip
+	SegmentID    string // segment that it lies on; "" is the whole network
+
+	wantedBits     int // prefixlen of a request; noLength: not said
+	useDefaultPool bool
 }
 
 // The IPv6 modes.
@@ -57,13 +64,7 @@ func (s *Service) declareSubnets() {
 		Name: "subnet", Plural: "subnets", Standard: std, Taggable: true, Counted: true,
 		Attributes: append(resource.Standards(std),
 			resource.UUID("network_id", "network_id", func(n *Subnet) *string { return &n.NetworkID }).Required().Sort(),
-			resource.Int("ip_version", "ip_version", 4, 6, func(n *Subnet) *int { return &n.IPVersion }).Required().Sort().
-				Decoded(func(n *Subnet, v any) (err error) {
-					if n.IPVersion, err = resource.IntValue(v); err == nil && n.IPVersion != 4 && n.IPVersion != 6 {
-						err = fault.Invalid("Invalid input for ip_version. Reason: '%d' is not in [4, 6].", n.IPVersion)
-					}
-					return err
-				}),
+			ipVersion(func(n *Subnet) *int { return &n.IPVersion }).Required(),
 			cidr(),
 			gateway(),
 			resource.Bool("enable_dhcp", "enable_dhcp", func(n *Subnet) *bool { return &n.EnableDHCP }).
@@ -77,10 +78,13 @@ func (s *Service) declareSubnets() {
 			resource.Enum("ipv6_ra_mode", "ipv6_ra_mode", modes, true, func(n *Subnet) *string { return &n.RAMode }).Post().Sort(),
 			resource.Enum("ipv6_address_mode", "ipv6_address_mode", modes, true, func(n *Subnet) *string { return &n.AddressMode }).Post().Sort(),
 			resource.JSON("service_types", "service_types", func(n *Subnet) *[]string { return &n.ServiceTypes }, parseServiceTypes).
-				Post().Put().Policed().Default(func(n *Subnet) { n.ServiceTypes = []string{} }),
-			resource.Computed("subnetpool_id", null[Subnet], nil).Post().Decoded(noPools),
-			resource.Computed("use_default_subnetpool", null[Subnet], nil).Hidden().Post().Decoded(noPools),
-			resource.Computed("prefixlen", null[Subnet], nil).Hidden().Post().Decoded(noPools),
+				Post().Put().Default(func(n *Subnet) { n.ServiceTypes = []string{} }),
+			resource.OptionalUUID("subnetpool_id", "subnetpool_id", func(n *Subnet) *string { return &n.PoolID }).Post().Sort().
+				Decoded(decodePoolID),
+			resource.Bool("use_default_subnetpool", "", func(n *Subnet) *bool { return &n.useDefaultPool }).Hidden().Post(),
+			resource.OptionalInt("prefixlen", "", 0, 128, noLength, func(n *Subnet) *int { return &n.wantedBits }).Hidden().Post(),
+			resource.Bool("dns_publish_fixed_ip", "dns_publish_fixed_ip", func(n *Subnet) *bool { return &n.PublishFixed }).Post().Put(),
+			resource.OptionalUUID("segment_id", "segment_id", func(n *Subnet) *string { return &n.SegmentID }).Post().Put().Sort().Policed(),
 			resource.Computed("router:external", func(b []byte, n *Subnet) []byte { return resource.AppendBool(b, n.External) },
 				func(n *Subnet) any { return n.External }),
 		),
@@ -90,12 +94,12 @@ func (s *Service) declareSubnets() {
 		Inherit: map[string]string{"shared": "network"},
 		Scope: func(c *engine.Call, self string) store.Cond {
 			return store.Where(self+".network_id IN (SELECT w.id FROM networks w WHERE w.project_id = ?)"+
-				" OR "+self+".network_id IN (SELECT r.object_id FROM rbac_entries r WHERE r.object_type = 'network' AND r.target_project IN ('*', ?))",
-				c.Caller.ProjectID, c.Caller.ProjectID)
+				" OR "+self+".network_id IN (SELECT r.object_id FROM rbac_entries r WHERE r.object_type = 'network' AND r.action = ? AND r.target_project IN ('*', ?))",
+				c.Caller.ProjectID, sharedAccess, c.Caller.ProjectID)
 		},
 		Filters: map[string]func(*engine.Call, []string, string) (store.Cond, error){
-			"router:external": networkFilter(externalAccess),
-			"shared":          networkFilter(sharedAccess),
+			"router:external": networkFilter(externalFilter),
+			"shared":          networkFilter(engine.SharingFilter("network", sharedAccess)),
 		},
 		Loaders:   []engine.Loader[Subnet]{loadSubnetExternal, preload[Subnet](s, "subnets")},
 		Prepare:   s.prepareSubnet,
@@ -104,35 +108,26 @@ func (s *Service) declareSubnets() {
 		OnUpdate:  s.updateSubnet,
 		OnUpdated: s.subnetUpdated,
 		OnDelete:  s.deleteSubnet,
-		OnDeleted: func(c *engine.Call, n *Subnet) error { return s.Networks.Touch(c, n.NetworkID) },
+		OnDeleted: s.subnetDeleted,
 	}
 }
 
 // loadSubnetExternal gives for each subnet whether its network is external to the caller.
 func loadSubnetExternal(c *engine.Call, page engine.Page) (func(n *Subnet), error) {
 	external, err := engine.TextSet(c, "SELECT DISTINCT r.object_id FROM rbac_entries r JOIN subnets s ON s.network_id = r.object_id"+
-		page.Join("s.id")+"WHERE r.object_type = 'network' AND r.action = ? AND r.target_project IN ('*', ?)",
-		append(slices.Clone(page.Args), externalAccess, c.Caller.ProjectID)...)
+		page.Join("s.id")+"WHERE r.object_type = 'network' AND r.action = ?", append(slices.Clone(page.Args), externalAccess)...)
 	return func(n *Subnet) { n.External = external[n.NetworkID] }, err
 }
 
 // networkFilter filters subnets by what their network is to the caller.
-func networkFilter(action string) func(*engine.Call, []string, string) (store.Cond, error) {
+func networkFilter(of func(*engine.Call, []string, string) (store.Cond, error)) func(*engine.Call, []string, string) (store.Cond, error) {
 	return func(c *engine.Call, values []string, self string) (store.Cond, error) {
-		cond, err := engine.SharingFilter("network", action)(c, values, "w")
+		cond, err := of(c, values, "w")
 		if err != nil || cond.IsZero() {
 			return cond, err
 		}
 		return store.Where(self+".network_id IN (SELECT w.id FROM networks w WHERE "+cond.SQL+")", cond.Args...), nil
 	}
-}
-
-func (s *Service) networkTarget(c *engine.Call, id string) (policy.Target, error) {
-	n, err := s.visibleNetwork(c.Elevated(), id)
-	if err != nil {
-		return nil, err
-	}
-	return s.Networks.Target(c, n), nil
 }
 
 func cidr() *resource.Attribute[Subnet] {
@@ -154,18 +149,16 @@ func gateway() *resource.Attribute[Subnet] {
 	return resource.IP("gateway_ip", "gateway_ip", func(n *Subnet) *netip.Addr { return &n.Gateway }).Post().Put().Sort()
 }
 
-// noPools refuses what needs subnet pools.
-func noPools(_ *Subnet, v any) error {
-	if v == nil || v == false {
+// decodePoolID takes a pool's id; the word prefix_delegation asks for something that no agent of ours does.
+func decodePoolID(n *Subnet, v any) (err error) {
+	switch v {
+	case nil:
 		return nil
+	case "prefix_delegation":
+		return fault.BadRequest("BadRequest", "Bad subnets request: IPv6 prefix delegation is not supported by this server; give a cidr or a subnet pool.")
 	}
-	return fault.BadRequest("BadRequest", "Bad subnets request: subnet pools are not supported by this server; give a cidr.")
-}
-
-var serviceTypes = []string{
-	"network:dhcp", "network:router_interface", "network:router_gateway", "network:floatingip", "network:distributed",
-	"network:router_interface_distributed", "network:router_centralized_snat", "network:floatingip_agent_gateway",
-	"network:ha_router_replicated_interface", "network:router_ha_interface", "network:local_ip", "network:routed",
+	n.PoolID, err = resource.UUIDValue("subnetpool_id", v)
+	return err
 }
 
 func parseServiceTypes(v any) ([]string, error) {
@@ -179,7 +172,7 @@ func parseServiceTypes(v any) ([]string, error) {
 		if !ok {
 			return nil, fault.BadRequest("InvalidInputSubnetServiceType", "Subnet service type %v is not a string.", item)
 		}
-		if !slices.Contains(serviceTypes, text) && !isComputeOwner(text) {
+		if prefix, rest, found := strings.Cut(text, ":"); !found || prefix == "" || rest == "" && text != "compute:" {
 			return nil, fault.BadRequest("InvalidSubnetServiceType", "Subnet service type %s does not correspond to a valid device owner.", text)
 		}
 		if slices.Contains(types, text) {

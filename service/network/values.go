@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 
 	"neutrino/address"
@@ -175,7 +176,8 @@ type DHCPOption struct {
 	IPVersion int     `json:"ip_version"`
 }
 
-var optionName = regexp.MustCompile(`^[A-Za-z0-9:_-]+$`)
+// optionName is dnsmasq's name of an option or its number, with the tags of those that get it, as Ironic writes them: tag:!ipxe,67.
+var optionName = regexp.MustCompile(`^(tag:!?[A-Za-z0-9_-]+,)*[A-Za-z0-9:_-]+$`)
 
 func parseOptions(v any) ([]DHCPOption, error) {
 	list, err := resource.ListValue("extra_dhcp_opts", v)
@@ -217,6 +219,9 @@ func parseOptions(v any) ([]DHCPOption, error) {
 				return nil, fault.Invalid("Invalid input for extra_dhcp_opts. Reason: '%d' is not an IP version.", o.IPVersion)
 			}
 		}
+		if slices.ContainsFunc(options, func(other DHCPOption) bool { return other.Name == o.Name && other.IPVersion == o.IPVersion }) {
+			return nil, fault.Invalid("Invalid input for extra_dhcp_opts. Reason: '%s' is given twice for IPv%d.", o.Name, o.IPVersion)
+		}
 		options = append(options, o)
 	}
 	return options, nil
@@ -244,28 +249,40 @@ func mergeOptions(options, changes []DHCPOption) []DHCPOption {
 }
 
 var (
+	// dnsKeyword stands in a dns_domain for what a DNS service puts there.
+	dnsKeyword = `<(project_id|project_name|user_id|user_name)>`
+
 	dnsLabel = `[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?`
 	dnsName  = regexp.MustCompile(`^` + dnsLabel + `(\.` + dnsLabel + `)*$`)
-	dnsFull  = regexp.MustCompile(`^(` + dnsLabel + `\.)+$`)
+	dnsFull  = regexp.MustCompile(`^((` + dnsLabel + `|` + dnsKeyword + `)\.)+$`)
 )
 
 // dnsDomain declares dns_domain: a full name that ends in a dot, or nothing.
 func dnsDomain[T any](field func(t *T) *string) *resource.Attribute[T] {
 	return resource.Text("dns_domain", "dns_domain", 255, field).Post().Put().Decoded(func(t *T, v any) error {
-		text, err := resource.StringValue("dns_domain", v, 255)
-		if err != nil {
-			return err
+		text, err := ParseDNSDomain(v)
+		if err == nil {
+			*field(t) = text
 		}
-		text = strings.ToLower(text)
-		if text != "" && !dnsFull.MatchString(text) {
-			return fault.Invalid("Invalid input for dns_domain. Reason: '%s' is not a valid DNS domain that ends in a dot.", text)
-		}
-		*field(t) = text
-		return nil
+		return err
 	})
 }
 
-func parseDNSName(v any) (string, error) {
+// ParseDNSDomain reads a dns_domain: a full name that ends in a dot, or nothing.
+func ParseDNSDomain(v any) (string, error) {
+	text, err := resource.StringValue("dns_domain", v, 255)
+	if err != nil {
+		return "", err
+	}
+	text = strings.ToLower(text)
+	if text != "" && !dnsFull.MatchString(text) {
+		return "", fault.Invalid("Invalid input for dns_domain. Reason: '%s' is not a valid DNS domain that ends in a dot.", text)
+	}
+	return text, nil
+}
+
+// ParseDNSName reads a dns_name: labels with dots between them, or nothing.
+func ParseDNSName(v any) (string, error) {
 	text, err := resource.StringValue("dns_name", v, 255)
 	if err != nil {
 		return "", err
