@@ -15,14 +15,18 @@ import (
 // FloatingIP maps an external address to an internal one.
 type FloatingIP struct {
 	resource.Standard
-	NetworkID    string // the external network
-	IP           netip.Addr
-	FixedIP      netip.Addr // zero while not associated
-	PortID       string     // "" while not associated
-	RouterID     string     // "" while not associated
-	Status       string
-	StatusReason string
-	FloatingPort string // the hidden port that holds the address
+	NetworkID          string // the external network
+	IP                 netip.Addr
+	FixedIP            netip.Addr // zero while not associated
+	PortID             string     // "" while not associated
+	RouterID           string     // "" while not associated
+	Status             string
+	StatusReason       string
+	QoSPolicyID        string
+	QoSNetworkPolicyID string // its floating network's
+	FloatingPort       string // the hidden port that holds the address
+	DNSName, DNSDomain string
+	Forwardings        []PortForwarding
 
 	details  *portDetails
 	subnetID string // wish of a create
@@ -67,16 +71,27 @@ func (s *Service) declareFloatingIPs() {
 			resource.Text("status_reason", "status_reason", 0, func(f *FloatingIP) *string { return &f.StatusReason }).AdminOnly(),
 			resource.Text("floating_port_id", "floating_port_id", 36, func(f *FloatingIP) *string { return &f.FloatingPort }).Hidden(),
 			resource.Computed("port_details", appendDetails, nil),
-			resource.Computed("qos_policy_id", func(b []byte, _ *FloatingIP) []byte { return append(b, "null"...) }, nil),
-			resource.Computed("dns_name", func(b []byte, _ *FloatingIP) []byte { return append(b, `""`...) }, nil),
-			resource.Computed("dns_domain", func(b []byte, _ *FloatingIP) []byte { return append(b, `""`...) }, nil),
-			resource.Computed("port_forwardings", func(b []byte, _ *FloatingIP) []byte { return append(b, "[]"...) }, nil),
+			resource.OptionalUUID("qos_policy_id", "qos_policy_id", func(f *FloatingIP) *string { return &f.QoSPolicyID }).Post().Put().Policed().Filter(),
+			resource.OptionalUUID("qos_network_policy_id", "", func(f *FloatingIP) *string { return &f.QoSNetworkPolicyID }),
+			resource.Text("dns_name", "dns_name", 255, func(f *FloatingIP) *string { return &f.DNSName }).Post().
+				Decoded(func(f *FloatingIP, v any) (err error) { f.DNSName, err = network.ParseDNSName(v); return err }),
+			resource.Text("dns_domain", "dns_domain", 255, func(f *FloatingIP) *string { return &f.DNSDomain }).Post().
+				Decoded(func(f *FloatingIP, v any) (err error) { f.DNSDomain, err = network.ParseDNSDomain(v); return err }),
+			resource.Computed("port_forwardings", appendForwardings, nil),
 		),
-		Loaders:   []engine.Loader[FloatingIP]{loadDetails},
+		Loaders:   []engine.Loader[FloatingIP]{loadDetails, loadNetworkPolicies, loadForwardings},
 		OnCreate:  s.createFloatingIP,
 		OnCreated: s.floatingIPCreated,
 		OnUpdate:  s.updateFloatingIP,
-		OnUpdated: func(c *engine.Call, old, f *FloatingIP, _ resource.Given) error { return s.changedRouters(c, old, f) },
+		OnUpdated: func(c *engine.Call, old, f *FloatingIP, _ resource.Given) error {
+			return s.floatingIPChanged(c, old, f)
+		},
+		OnDelete: func(_ *engine.Call, f *FloatingIP) error {
+			if len(f.Forwardings) > 0 {
+				return inUseByForwarding(f.ID)
+			}
+			return nil
+		},
 		OnDeleted: s.floatingIPDeleted,
 	}
 }
@@ -96,6 +111,18 @@ func loadDetails(c *engine.Call, page engine.Page) (func(f *FloatingIP), error) 
 	return func(f *FloatingIP) { f.details = details[f.ID] }, err
 }
 
+// loadNetworkPolicies gives for each floating IP the QoS policy of its network.
+func loadNetworkPolicies(c *engine.Call, _ engine.Page) (func(f *FloatingIP), error) {
+	policies := map[string]string{}
+	err := c.Tx.Each(func(rows *sql.Rows) error {
+		var network, policy string
+		err := rows.Scan(&network, &policy)
+		policies[network] = policy
+		return err
+	}, "SELECT id, qos_policy_id FROM networks WHERE qos_policy_id <> ''")
+	return func(f *FloatingIP) { f.QoSNetworkPolicyID = policies[f.NetworkID] }, err
+}
+
 func appendDetails(b []byte, f *FloatingIP) []byte {
 	if f.details == nil {
 		return append(b, "null"...)
@@ -112,6 +139,12 @@ func badFloatingIP(format string, args ...any) error {
 }
 
 func (s *Service) createFloatingIP(c *engine.Call, f *FloatingIP, given resource.Given) error {
+	if err := s.checkQoS(c, f.QoSPolicyID); err != nil {
+		return err
+	}
+	if f.DNSDomain != "" && f.DNSName == "" {
+		return badFloatingIP("dns_domain cannot be specified without a dns_name")
+	}
 	n, err := s.net.Networks.GetVisible(c, f.NetworkID)
 	if err != nil {
 		return err
@@ -174,20 +207,26 @@ func (s *Service) floatingIPCreated(c *engine.Call, f *FloatingIP) error {
 	if _, err := c.Tx.Exec("UPDATE ports SET device_id = ? WHERE id = ?", f.ID, f.FloatingPort); err != nil {
 		return err
 	}
-	return s.changedRouters(c, f, f)
+	return s.floatingIPChanged(c, &FloatingIP{}, f)
 }
 
 // associate finds the internal address and the router between it and the external network.
 func (s *Service) associate(c *engine.Call, f *FloatingIP) error {
+	if len(f.Forwardings) > 0 {
+		return inUseByForwarding(f.ID)
+	}
 	p, err := s.net.Ports.GetVisible(c, f.PortID)
 	if err != nil {
 		return err
 	}
 	if !c.Global() && p.ProjectID != c.Caller.ProjectID {
-		return s.net.Ports.NotFound(f.PortID)
+		return badFloatingIP("Port %s is associated with a different project than Floating IP %s and therefore cannot be bound", f.PortID, f.ID)
 	}
 	subnet, err := fixedIP(f, p)
 	if err != nil {
+		return err
+	}
+	if err := notForwarded(c, p.ID); err != nil {
 		return err
 	}
 	var other FloatingIP
@@ -199,18 +238,16 @@ func (s *Service) associate(c *engine.Call, f *FloatingIP) error {
 	if taken {
 		return fault.Conflict("FloatingIPPortAlreadyAssociated", "Cannot associate floating IP %s (%s) with port %s using fixed IP %s, as that fixed IP already has a floating IP on external network %s.", f.IP, f.ID, f.PortID, f.FixedIP, f.NetworkID)
 	}
-	found, err := c.Tx.One([]any{&f.RouterID}, `SELECT i.device_id FROM ports i JOIN ip_allocations a ON a.port_id = i.id
-		JOIN ports g ON g.device_id = i.device_id
-		WHERE a.subnet_id = ? AND i.device_owner = ? AND g.device_owner = ? AND g.network_id = ?`,
-		subnet, OwnerInterface, OwnerGateway, f.NetworkID)
+	routers, err := routersBetween(c, subnet, f.NetworkID)
 	if err != nil {
 		return err
 	}
-	if !found {
+	if len(routers) == 0 {
 		return fault.NotFound("ExternalGatewayForFloatingIPNotFound", "External network %s is not reachable from subnet %s.  Therefore, cannot associate Port %s with a Floating IP.", f.NetworkID, subnet, f.PortID)
 	}
+	f.RouterID = routers[0]
 	f.Status, f.StatusReason = "DOWN", "waiting for the router's host to realise the floating IP"
-	return nil
+	return s.checkShared(c, f)
 }
 
 // fixedIP settles which of the port's addresses is meant and gives its subnet.
@@ -242,6 +279,11 @@ func fixedIP(f *FloatingIP, p *network.Port) (subnet string, err error) {
 // updateFloatingIP associates, or parts. A change that names neither port nor address keeps the
 // association; an empty change ends it: the original's quirk, which clients rely on.
 func (s *Service) updateFloatingIP(c *engine.Call, old, f *FloatingIP, given resource.Given) error {
+	if given.Has("qos_policy_id") {
+		if err := s.checkQoS(c, f.QoSPolicyID); err != nil {
+			return err
+		}
+	}
 	if len(given) > 0 && !given.Any("port_id", "fixed_ip_address") {
 		return nil
 	}
@@ -264,31 +306,46 @@ func (s *Service) updateFloatingIP(c *engine.Call, old, f *FloatingIP, given res
 	return s.associate(c, f)
 }
 
+// disassociate parts the floating IP from its port. With port forwardings it stays with its router.
 func (f *FloatingIP) disassociate() {
+	if len(f.Forwardings) > 0 {
+		return
+	}
 	f.PortID, f.RouterID, f.FixedIP = "", "", netip.Addr{}
 	f.Status, f.StatusReason = "DOWN", "not associated with a port"
 }
 
 func (s *Service) floatingIPDeleted(c *engine.Call, f *FloatingIP) error {
 	p, err := s.net.Ports.Get(c, f.FloatingPort)
-	if err != nil {
-		if fault.IsNotFound(err) {
-			return nil
-		}
+	if err == nil {
+		err = s.net.Ports.Drop(c, p)
+	}
+	if err != nil && !fault.IsNotFound(err) {
 		return err
 	}
-	if err := s.net.Ports.Drop(c, p); err != nil {
-		return err
-	}
-	return s.changedRouters(c, f, f)
+	return s.floatingIPChanged(c, f, &FloatingIP{})
 }
 
-// changedRouters journals the routers that realise a floating IP, before and after a change.
-func (s *Service) changedRouters(c *engine.Call, old, f *FloatingIP) error {
+// floatingIPChanged journals the routers that realise a floating IP, before and after a change, and tells the other
+// services of the ports.
+func (s *Service) floatingIPChanged(c *engine.Call, old, f *FloatingIP) error {
 	for _, id := range []string{old.RouterID, f.RouterID} {
 		if id != "" {
 			c.Tx.Change("router", id)
 		}
 	}
+	for _, tell := range s.FloatingIPChanged {
+		if err := tell(c, old.PortID, f.PortID); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// checkQoS refuses a QoS policy that the caller may not use.
+func (s *Service) checkQoS(c *engine.Call, policy string) error {
+	if policy == "" || s.QoS == nil {
+		return nil
+	}
+	return s.QoS.Check(c, policy)
 }

@@ -14,7 +14,7 @@ import (
 
 // interfaces gives the router's ports on internal networks.
 func (s *Service) interfaces(c *engine.Call, router string) ([]*network.Port, error) {
-	return s.net.Ports.Find(c, store.Where("t.device_id = ? AND t.device_owner = ?", router, OwnerInterface))
+	return s.net.Ports.Find(c, store.And(store.Where("t.device_id = ?", router), store.In("t.device_owner", interfaceOwners)))
 }
 
 func portIDs(ports []*network.Port) string {
@@ -60,8 +60,8 @@ func badInterface(format string, args ...any) error {
 	return fault.BadRequest("BadRequest", "Bad router request: "+format+".", args...)
 }
 
-func (s *Service) addInterface(c *engine.Call, r *Router, body map[string]any, b []byte) ([]byte, error) {
-	subnetID, portID, err := interfaceRequest(body)
+func (s *Service) addInterface(c *engine.Call, r *Router, in engine.Input, b []byte) ([]byte, error) {
+	subnetID, portID, err := interfaceRequest(in.Body)
 	if err != nil {
 		return nil, err
 	}
@@ -85,6 +85,9 @@ func (s *Service) addInterface(c *engine.Call, r *Router, body map[string]any, b
 		return nil, err
 	}
 	if err := s.Routers.Touch(c, r.ID); err != nil {
+		return nil, err
+	}
+	if err := s.settle(c, r.ID); err != nil {
 		return nil, err
 	}
 	return appendInterface(b, r, p, subnets), nil
@@ -115,8 +118,9 @@ func appendInterface(b []byte, r *Router, p *network.Port, subnets []*network.Su
 
 // attached gives the subnets that the router's interfaces and gateway are on.
 func (s *Service) attached(c *engine.Call, router string) ([]*network.Subnet, error) {
+	owned := store.In("p.device_owner", portOwners)
 	return s.net.Subnets.Find(c, store.Where(`t.id IN (SELECT a.subnet_id FROM ip_allocations a JOIN ports p ON p.id = a.port_id
-		WHERE p.device_id = ? AND p.device_owner IN (?, ?))`, router, OwnerInterface, OwnerGateway))
+		WHERE p.device_id = ? AND `+owned.SQL+")", append([]any{router}, owned.Args...)...))
 }
 
 // checkNew refuses a subnet that the router has already, or that overlaps one that it has.
@@ -133,13 +137,13 @@ func checkNew(r *Router, n *network.Subnet, attached []*network.Subnet) error {
 }
 
 func (s *Service) attachSubnet(c *engine.Call, r *Router, id string, attached []*network.Subnet) (*network.Port, *network.Subnet, error) {
-	n, err := s.net.Subnets.GetVisible(c, id)
+	n, err := s.net.Subnets.Get(c, id)
 	if err != nil {
 		return nil, nil, err
 	}
-	net, err := s.net.Networks.Get(c, n.NetworkID)
+	net, err := s.net.Networks.GetVisible(c, n.NetworkID)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, s.net.Subnets.NotFound(id) // who can't see the network can't see the subnet
 	}
 	if !c.Global() && net.ProjectID != c.Caller.ProjectID {
 		return nil, nil, badInterface("Cannot add interface to router because subnet %s is not owned by project making the request", id)
@@ -159,7 +163,7 @@ func (s *Service) attachSubnet(c *engine.Call, r *Router, id string, attached []
 		}
 	}
 	p := &network.Port{
-		NetworkID: n.NetworkID, AdminStateUp: true, DeviceID: r.ID, DeviceOwner: OwnerInterface, Host: r.Host, VNICType: "normal",
+		NetworkID: n.NetworkID, AdminStateUp: true, DeviceID: r.ID, DeviceOwner: r.interfaceOwner(), Host: r.Host, VNICType: "normal",
 	}
 	p.ProjectID = r.ProjectID
 	p.Want(network.FixedIP{SubnetID: n.ID, IP: n.Gateway})
@@ -220,14 +224,14 @@ func (s *Service) attachPort(c *engine.Call, r *Router, id string, attached []*n
 		}
 	}
 	p := *old
-	p.DeviceID, p.DeviceOwner, p.Host = r.ID, OwnerInterface, r.Host
+	p.DeviceID, p.DeviceOwner, p.Host = r.ID, r.interfaceOwner(), r.Host
 	p.PortSecurity, p.SecurityGroups = false, nil
 	p.Pairs = []network.AddressPair{}
 	return &p, subnets, s.net.Ports.Save(c.Elevated(), old, &p, resource.Given{"device_id": nil, "device_owner": nil, "binding:host_id": nil})
 }
 
-func (s *Service) removeInterface(c *engine.Call, r *Router, body map[string]any, b []byte) ([]byte, error) {
-	subnetID, portID, err := interfaceRequest(body)
+func (s *Service) removeInterface(c *engine.Call, r *Router, in engine.Input, b []byte) ([]byte, error) {
+	subnetID, portID, err := interfaceRequest(in.Body)
 	if err != nil {
 		return nil, err
 	}
@@ -292,15 +296,28 @@ func (s *Service) detach(c *engine.Call, old *network.Port, leaving []string) er
 	return s.net.Ports.Save(c.Elevated(), old, &p, resource.Given{"fixed_ips": nil})
 }
 
-// interfaceUnused refuses to part from a subnet that floating IPs or extra routes need.
+// interfaceUnused refuses to part from a subnet that floating IPs, NDP proxies or extra routes need.
 func (s *Service) interfaceUnused(c *engine.Call, r *Router, n *network.Subnet) error {
 	floating, err := s.FloatingIPs.Find(c, store.Where(`t.router_id = ? AND EXISTS (SELECT 1 FROM ip_allocations a
 		WHERE a.port_id = t.port_id AND a.subnet_id = ? AND a.ip_address = t.fixed_ip_address)`, r.ID, n.ID))
 	if err != nil {
 		return err
 	}
-	if len(floating) > 0 {
+	forwarded, err := c.Tx.Count(`SELECT COUNT(*) FROM port_forwardings w JOIN floatingips f ON f.id = w.floatingip_id JOIN ip_allocations a ON a.port_id = w.internal_port_id
+		WHERE f.router_id = ? AND a.subnet_id = ? AND a.ip_address = w.internal_ip_address`, r.ID, n.ID)
+	if err != nil {
+		return err
+	}
+	if len(floating) > 0 || forwarded > 0 {
 		return fault.Conflict("RouterInterfaceInUseByFloatingIP", "Router interface for subnet %s on router %s cannot be deleted, as it is required by one or more floating IPs.", n.ID, r.ID)
+	}
+	proxied, err := c.Tx.Count(`SELECT COUNT(*) FROM ndp_proxies x JOIN ip_allocations a ON a.port_id = x.port_id
+		WHERE x.router_id = ? AND a.subnet_id = ? AND a.ip_address = x.ip_address`, r.ID, n.ID)
+	if err != nil {
+		return err
+	}
+	if proxied > 0 {
+		return fault.Conflict("RouterInterfaceInUseByNDPProxy", "Unable to remove subnet %s from router %s, There are one or more ndp proxies still in use on the subnet.", n.ID, r.ID)
 	}
 	if slices.ContainsFunc(r.Routes, func(route network.Route) bool { return within(n.CIDR, route.NextHop) }) {
 		return fault.Conflict("RouterInterfaceInUseByRoute", "Router interface for subnet %s on router %s cannot be deleted, as it is required by one or more routes.", n.ID, r.ID)

@@ -2,9 +2,7 @@
 package router
 
 import (
-	"database/sql"
 	"log/slog"
-	"net/netip"
 
 	"neutrino/engine"
 	"neutrino/fault"
@@ -20,38 +18,55 @@ type Router struct {
 	Status       string
 	StatusReason string
 	Host         string // where it is realised; "" while no host takes it
+	NextHost     string // that makes it ready to move there; "": it stays
+	NextStatus   string // ACTIVE once that is done
+	NextReason   string // why it is not
 	EnableSNAT   bool
 	Routes       []network.Route
 	Distributed  bool
 	HA           bool
-	Gateway      *Gateway
+	NDPProxy     bool // NDP proxies may be made; only with a gateway
+	Helpers      []ConntrackHelper
+	Gateways     []Gateway // the first is external_gateway_info
+	ECMP         bool      // new flows share the default routes of all gateways
+	BFD          bool      // default routes are watched
+	GatewayQoS   string    // QoS policy of the gateways; "": none
+	FlavorID     string    // "": none
+	ZoneHints    []string  // zones that the router is wanted in
+	Zones        []string  // zones that the router is in
 
 	wanted *gatewayRequest // what a client asked for as external_gateway_info
 }
 
-// Gateway is a router's port on an external network.
-type Gateway struct {
-	NetworkID string
-	PortID    string
-	FixedIPs  []network.FixedIP
-}
-
-// Owners of the ports that routers have.
+// Owners of the ports that routers and floating IPs have on external networks.
 const (
-	OwnerInterface = "network:router_interface"
-	OwnerGateway   = "network:router_gateway"
-	OwnerFloating  = "network:floatingip"
+	OwnerGateway  = "network:router_gateway"
+	OwnerFloating = "network:floatingip"
 )
 
-// Hosts tells which hosts can realise routers, the least loaded first; the agent service is it.
+// Hosts tells which hosts can realise routers; the agent service is it.
 type Hosts interface {
-	RouterHosts(c *engine.Call) ([]string, error)
+	// RouterHosts lists those in one of the zones (none: anywhere), the least loaded first.
+	RouterHosts(c *engine.Call, zones []string) ([]string, error)
+	// CheckRouterZones refuses zones that no host that takes routers is in.
+	CheckRouterZones(c *engine.Call, zones []string) error
 }
 
-// Service has the two resources.
+// Service has the resources.
 type Service struct {
 	Routers     *engine.Resource[Router]
 	FloatingIPs *engine.Resource[FloatingIP]
+	Pools       *engine.Resource[Pool]
+	Forwardings *engine.Resource[PortForwarding]
+	Helpers     *engine.Resource[ConntrackHelper]
+	Proxies     *engine.Resource[NDPProxy]
+
+	// QoS knows the policies that floating IPs and gateways may have; nil when there are none.
+	QoS network.QoS
+	// Flavors knows the flavors that routers may have; nil when there are none.
+	Flavors Flavors
+	// FloatingIPChanged are told of the ports at which a floating IP was and is; "" for none.
+	FloatingIPChanged []func(c *engine.Call, was, is string) error
 
 	net   *network.Service
 	hosts Hosts
@@ -63,7 +78,12 @@ func New(net *network.Service, hosts Hosts, log *slog.Logger) *Service {
 	s := &Service{net: net, hosts: hosts, log: log}
 	s.declareRouters()
 	s.declareFloatingIPs()
+	s.declarePools()
+	s.declareForwardings()
+	s.declareHelpers()
+	s.declareProxies()
 	s.guardPorts()
+	net.NetworkCreated = append(net.NetworkCreated, s.networkCreated)
 	return s
 }
 
@@ -71,6 +91,10 @@ func New(net *network.Service, hosts Hosts, log *slog.Logger) *Service {
 func (s *Service) Install(e *engine.Engine) {
 	s.Routers.Install(e)
 	s.FloatingIPs.Install(e)
+	s.Pools.Install(e)
+	s.Forwardings.Install(e)
+	s.Helpers.Install(e)
+	s.Proxies.Install(e)
 }
 
 func (s *Service) declareRouters() {
@@ -84,164 +108,79 @@ func (s *Service) declareRouters() {
 			resource.Text("status", "status", 16, func(r *Router) *string { return &r.Status }).Sort(),
 			resource.Text("status_reason", "status_reason", 0, func(r *Router) *string { return &r.StatusReason }).AdminOnly(),
 			resource.Computed("external_gateway_info", appendGateway, nil).Post().Put().SubKeys().Decoded(decodeGateway),
-			resource.Bool("enable_snat", "enable_snat", func(r *Router) *bool { return &r.EnableSNAT }).Hidden().
+			resource.Computed("external_gateways", appendGateways, nil),
+			resource.Bool("enable_snat", "enable_snat", func(r *Router) *bool { return &r.EnableSNAT }).Sort().
 				Default(func(r *Router) { r.EnableSNAT = true }),
+			optionalFlag("enable_default_route_ecmp", func(r *Router) *bool { return &r.ECMP }).Policed(),
+			optionalFlag("enable_default_route_bfd", func(r *Router) *bool { return &r.BFD }).Policed(),
 			resource.JSON("routes", "routes", func(r *Router) *[]network.Route { return &r.Routes },
 				func(v any) ([]network.Route, error) { return network.ParseRoutes("routes", v) }).
 				Put().Default(func(r *Router) { r.Routes = []network.Route{} }),
-			flag("distributed", func(r *Router) *bool { return &r.Distributed }),
-			flag("ha", func(r *Router) *bool { return &r.HA }),
+			optionalFlag("distributed", func(r *Router) *bool { return &r.Distributed }).Policed().AdminOnly(),
+			optionalFlag("ha", func(r *Router) *bool { return &r.HA }).Policed().AdminOnly(),
+			optionalFlag("enable_ndp_proxy", func(r *Router) *bool { return &r.NDPProxy }).Filter(),
+			resource.Computed("conntrack_helpers", appendHelpers, nil),
+			resource.Text("gateway_qos_policy_id", "gateway_qos_policy_id", 36, func(r *Router) *string { return &r.GatewayQoS }).Hidden(),
 			resource.Text("host", "host", 255, func(r *Router) *string { return &r.Host }).Hidden(),
-			resource.Computed("flavor_id", null, nil),
-			resource.Computed("availability_zone_hints", emptyList, nil),
-			resource.Computed("availability_zones", emptyList, nil),
+			resource.Text("next_host", "next_host", 255, func(r *Router) *string { return &r.NextHost }).Hidden(),
+			resource.Text("next_status", "next_status", 16, func(r *Router) *string { return &r.NextStatus }).Hidden(),
+			resource.Text("next_reason", "next_reason", 2000, func(r *Router) *string { return &r.NextReason }).Hidden(),
+			resource.OptionalUUID("flavor_id", "flavor_id", func(r *Router) *string { return &r.FlavorID }).Post().Sort().Policed(),
+			resource.JSON("availability_zone_hints", "availability_zone_hints", func(r *Router) *[]string { return &r.ZoneHints }, network.ZoneHints).
+				Post().Default(func(r *Router) { r.ZoneHints = []string{} }),
+			resource.Computed("availability_zones", func(b []byte, r *Router) []byte { return resource.AppendStrings(b, r.Zones) }, nil),
 		),
-		Loaders:   []engine.Loader[Router]{loadGateways},
+		Loaders:   []engine.Loader[Router]{loadGateways, loadHelpers},
 		OnCreate:  s.createRouter,
 		OnCreated: s.routerCreated,
 		OnUpdate:  s.updateRouter,
 		OnUpdated: s.routerUpdated,
 		OnDelete:  s.deleteRouter,
+		OnDeleted: func(c *engine.Call, r *Router) error {
+			if !r.HA {
+				return nil
+			}
+			return s.dropHANetwork(c, r.ProjectID)
+		},
 		Actions: map[string]engine.Action[Router]{
 			"add_router_interface":    {Run: s.addInterface},
 			"remove_router_interface": {Run: s.removeInterface},
 			"add_extraroutes":         {Run: s.addRoutes},
 			"remove_extraroutes":      {Run: s.removeRoutes},
+
+			"add_external_gateways":    s.gatewayAction(s.addGateways),
+			"update_external_gateways": s.gatewayAction(s.updateGateways),
+			"remove_external_gateways": s.gatewayAction(s.removeGateways),
 		},
 	}
 }
 
-// flag declares distributed or ha: shown as false, and refused when asked for, until a driver
-// realises it.
-func flag(name string, field func(r *Router) *bool) *resource.Attribute[Router] {
-	return resource.Bool(name, "", field).Post().Put().Policed().AdminOnly().Decoded(func(r *Router, v any) error {
-		if v == nil {
-			return nil
-		}
-		on, err := resource.BoolValue(v)
-		if err == nil && on {
-			err = fault.BadRequest("BadRequest", "Bad router request: %s routers are not supported by this server.", name)
-		}
-		return err
-	})
-}
-
-func null(b []byte, _ *Router) []byte      { return append(b, "null"...) }
-func emptyList(b []byte, _ *Router) []byte { return append(b, "[]"...) }
-
-// loadGateways fills the gateways of a page of routers from their gateway ports.
-func loadGateways(c *engine.Call, page engine.Page) (func(r *Router), error) {
-	gateways := map[string]*Gateway{}
-	err := c.Tx.Each(func(rows *sql.Rows) error {
-		var router, networkID, port string
-		var subnet, text sql.NullString
-		if err := rows.Scan(&router, &networkID, &port, &subnet, &text); err != nil {
-			return err
-		}
-		g := gateways[router]
-		if g == nil {
-			g = &Gateway{NetworkID: networkID, PortID: port}
-			gateways[router] = g
-		}
-		if !text.Valid {
-			return nil
-		}
-		ip, err := netip.ParseAddr(text.String)
-		g.FixedIPs = append(g.FixedIPs, network.FixedIP{SubnetID: subnet.String, IP: ip})
-		return err
-	}, "SELECT p.device_id, p.network_id, p.id, a.subnet_id, a.ip_address FROM ports p"+page.Join("p.device_id")+
-		"LEFT JOIN ip_allocations a ON a.port_id = p.id WHERE p.device_owner = 'network:router_gateway' ORDER BY p.id, a.position", page.Args...)
-	return func(r *Router) { r.Gateway = gateways[r.ID] }, err
-}
-
-func appendGateway(b []byte, r *Router) []byte {
-	if r.Gateway == nil {
-		return append(b, "null"...)
-	}
-	b = append(b, `{"network_id": `...)
-	b = resource.AppendString(b, r.Gateway.NetworkID)
-	b = append(b, `, "external_fixed_ips": [`...)
-	for i, f := range r.Gateway.FixedIPs {
-		if i > 0 {
-			b = append(b, ", "...)
-		}
-		b = append(b, `{"subnet_id": `...)
-		b = resource.AppendString(b, f.SubnetID)
-		b = append(b, `, "ip_address": `...)
-		b = resource.AppendIP(b, f.IP)
-		b = append(b, '}')
-	}
-	b = append(b, `], "enable_snat": `...)
-	return append(resource.AppendBool(b, r.EnableSNAT), '}')
-}
-
-// gatewayRequest is a client's external_gateway_info; the zero value clears the gateway.
-type gatewayRequest struct {
-	network string
-	ips     []network.FixedIP // nil: any
-	snat    *bool
-}
-
-func decodeGateway(r *Router, v any) error {
-	r.wanted = &gatewayRequest{}
-	if v == nil {
-		return nil
-	}
-	m, err := resource.MapValue("external_gateway_info", v, "network_id", "enable_snat", "external_fixed_ips", "qos_policy_id")
-	if err != nil || len(m) == 0 {
-		return err
-	}
-	if r.wanted.network, err = resource.UUIDValue("external_gateway_info", m["network_id"]); err != nil {
-		return err
-	}
-	if v, sent := m["enable_snat"]; sent && v != nil {
-		on, err := resource.BoolValue(v)
-		if err != nil {
-			return err
-		}
-		r.wanted.snat = &on
-	}
-	if m["qos_policy_id"] != nil {
-		return fault.BadRequest("BadRequest", "Bad router request: QoS policies of gateways are not supported by this server.")
-	}
-	list, err := resource.ListValue("external_fixed_ips", m["external_fixed_ips"])
-	if err != nil {
-		return err
-	}
-	for _, item := range list {
-		m, err := resource.MapValue("external_fixed_ips", item, "subnet_id", "ip_address")
-		if err != nil {
-			return err
-		}
-		var f network.FixedIP
-		if m["subnet_id"] != nil {
-			if f.SubnetID, err = resource.UUIDValue("external_fixed_ips", m["subnet_id"]); err != nil {
-				return err
-			}
-		}
-		if m["ip_address"] != nil {
-			if f.IP, err = resource.IPValue("external_fixed_ips", m["ip_address"]); err != nil {
-				return err
-			}
-		}
-		if f == (network.FixedIP{}) {
-			return fault.InvalidInput("IP allocation requires subnet_id or ip_address")
-		}
-		r.wanted.ips = append(r.wanted.ips, f)
-	}
-	return nil
-}
-
-func (s *Service) createRouter(c *engine.Call, r *Router, _ resource.Given) error {
+func (s *Service) createRouter(c *engine.Call, r *Router, given resource.Given) error {
 	r.Status = "ACTIVE"
-	if r.wanted != nil && r.wanted.snat != nil {
-		r.EnableSNAT = *r.wanted.snat
+	if err := s.chooseKind(c, r, given); err != nil {
+		return err
+	}
+	r.take(r.wanted)
+	if err := s.checkQoS(c, r.GatewayQoS); err != nil {
+		return err
+	}
+	if err := s.checkDefaultRoutes(r); err != nil {
+		return err
+	}
+	if err := s.hosts.CheckRouterZones(c, r.ZoneHints); err != nil {
+		return err
 	}
 	return s.schedule(c, r)
 }
 
 func (s *Service) routerCreated(c *engine.Call, r *Router) error {
-	return s.setGateway(c, r)
+	if err := s.changeKind(c, &Router{}, r); err != nil {
+		return err
+	}
+	if err := s.setGateway(c, r, r.wanted); err != nil {
+		return err
+	}
+	return s.checkProxying(c, &Router{}, r)
 }
 
 // schedule chooses a host for a router that has none.
@@ -249,15 +188,22 @@ func (s *Service) schedule(c *engine.Call, r *Router) error {
 	if r.Host != "" {
 		return nil
 	}
-	hosts, err := s.hosts.RouterHosts(c)
+	var ports []*network.Port
+	if r.ID != "" {
+		var err error
+		if ports, err = s.Ports(c, r.ID); err != nil {
+			return err
+		}
+	}
+	host, reason, err := s.choose(c, r, ports, true)
 	if err != nil {
 		return err
 	}
-	if len(hosts) == 0 {
-		r.StatusReason = "no host with an alive L3 agent takes routers"
+	if host == "" {
+		r.StatusReason = reason
 		return nil
 	}
-	r.Host = hosts[0]
+	r.Host = host
 	r.StatusReason = "waiting for host " + r.Host + " to realise the router"
 	return nil
 }
@@ -274,31 +220,63 @@ func (s *Service) ScheduleWaiting(c *engine.Call) error {
 			return err
 		}
 		if r.Host == "" {
-			return nil
+			continue
 		}
-		if err := s.Routers.Save(c, old, &r, nil); err != nil {
+		if err := s.move(c, old, &r); err != nil {
 			return err
 		}
-		ports, err := s.net.Ports.Find(c, store.Where("t.device_id = ? AND t.device_owner IN (?, ?)", r.ID, OwnerInterface, OwnerGateway))
-		if err != nil {
+	}
+	return nil
+}
+
+// Place puts a router on a host, or with "" takes it off the one it is on.
+func (s *Service) Place(c *engine.Call, old *Router, host string) error {
+	r := *old
+	r.Host = host
+	r.StatusReason = "waiting for host " + host + " to realise the router"
+	if host == "" {
+		r.StatusReason = "an administrator took the router off its host"
+	}
+	return s.move(c, old, &r)
+}
+
+// move saves a router that has another host, and binds its ports there.
+func (s *Service) move(c *engine.Call, old, r *Router) error {
+	r.NextHost, r.NextStatus, r.NextReason = "", "", ""
+	if err := s.Routers.Save(c, old, r, nil); err != nil {
+		return err
+	}
+	ports, err := s.net.Ports.Find(c, PortsOf([]string{r.ID}))
+	if err != nil {
+		return err
+	}
+	for _, was := range ports {
+		p := *was
+		p.Host = r.Host
+		if err := s.net.Ports.Save(c.Elevated(), was, &p, nil); err != nil {
 			return err
-		}
-		for _, was := range ports {
-			p := *was
-			p.Host = r.Host
-			if err := s.net.Ports.Save(c.Elevated(), was, &p, nil); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
 }
 
 func (s *Service) updateRouter(c *engine.Call, old, r *Router, given resource.Given) error {
-	if r.wanted != nil && r.wanted.network != "" {
-		r.EnableSNAT = true
-		if r.wanted.snat != nil {
-			r.EnableSNAT = *r.wanted.snat
+	if err := checkKind(old, r); err != nil {
+		return err
+	}
+	if err := keepKind(old, r); err != nil {
+		return err
+	}
+	if err := s.checkDefaultRoutes(r); err != nil {
+		return err
+	}
+	r.take(r.wanted)
+	if r.wanted != nil && r.wanted.network == "" && len(r.Gateways) <= 1 {
+		r.NDPProxy = r.NDPProxy && given.Has("enable_ndp_proxy") // which is refused, if it was asked for
+	}
+	if old.GatewayQoS != r.GatewayQoS {
+		if err := s.checkQoS(c, r.GatewayQoS); err != nil {
+			return err
 		}
 	}
 	if given.Has("routes") {
@@ -308,10 +286,18 @@ func (s *Service) updateRouter(c *engine.Call, old, r *Router, given resource.Gi
 }
 
 func (s *Service) routerUpdated(c *engine.Call, old, r *Router, given resource.Given) error {
-	if !given.Has("external_gateway_info") {
-		return nil
+	if err := s.changeKind(c, old, r); err != nil {
+		return err
 	}
-	return s.setGateway(c, r)
+	if given.Has("external_gateway_info") {
+		if err := s.setGateway(c, r, r.wanted); err != nil {
+			return err
+		}
+		if err := s.settle(c, r.ID); err != nil {
+			return err
+		}
+	}
+	return s.checkProxying(c, old, r)
 }
 
 func (s *Service) deleteRouter(c *engine.Call, r *Router) error {
@@ -322,6 +308,5 @@ func (s *Service) deleteRouter(c *engine.Call, r *Router) error {
 	if len(ports) > 0 {
 		return fault.Conflict("RouterInUse", "Router %s has ports still attached: %s", r.ID, portIDs(ports))
 	}
-	r.wanted = &gatewayRequest{}
-	return s.setGateway(c, r)
+	return s.dropGateways(c, r)
 }
