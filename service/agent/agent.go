@@ -2,6 +2,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -22,6 +23,12 @@ const (
 	DHCP        = "DHCP agent"
 	L3          = "L3 agent"
 	Metadata    = "Metadata agent"
+
+	OVNController = "OVN Controller agent"
+	OVNGateway    = "OVN Controller Gateway agent"
+	OVNMetadata   = "OVN Metadata agent"
+
+	NICSwitch = "NIC Switch agent"
 )
 
 // Agent is one role of a host's agent process.
@@ -38,9 +45,14 @@ type Agent struct {
 	Configurations map[string]any
 	Description    string
 	Zone           string
+	Priority       *int   // of a chassis that has a router's gateways, where it is listed for that
+	LostReason     string // why the host counts as lost; "": it does not
 
 	alive bool
 }
+
+// Alive says whether the last heartbeat is young enough, and the host was not lost since.
+func (a *Agent) Alive() bool { return a.alive }
 
 // timeForm is how the agents API writes times.
 const timeForm = "2006-01-02 15:04:05"
@@ -66,6 +78,7 @@ func New(downAfter time.Duration, log *slog.Logger) *Service {
 	}
 	s.Agents = &engine.Resource[Agent]{
 		Name: "agent", Plural: "agents", Extension: "agent", NoCreate: true,
+		NoCreateWhy: fault.BadRequest("BadRequest", "Bad agents request: agents come by their own reports."),
 		Attributes: []*resource.Attribute[Agent]{
 			resource.ID(func(a *Agent) *string { return &a.ID }),
 			text("agent_type", "agent_type", func(a *Agent) *string { return &a.Type }),
@@ -89,15 +102,16 @@ func New(downAfter time.Duration, log *slog.Logger) *Service {
 					}
 					return resource.AppendString(b, a.Zone)
 				}),
+			resource.Text("lost_reason", "lost_reason", 255, func(a *Agent) *string { return &a.LostReason }).Hidden(),
 			resource.Computed("resources_synced", func(b []byte, _ *Agent) []byte { return append(b, "null"...) }, nil),
 		},
 		Loaders: []engine.Loader[Agent]{func(c *engine.Call, _ engine.Page) (func(a *Agent), error) {
-			return func(a *Agent) { a.alive = a.HeartbeatAt >= s.oldest(c) }, nil
+			return func(a *Agent) { a.alive = a.HeartbeatAt >= s.oldest(c) && a.LostReason == "" }, nil
 		}},
 		Filters: map[string]func(*engine.Call, []string, string) (store.Cond, error){
 			"alive": s.whereAlive,
 		},
-		OnUpdate: func(c *engine.Call, old, a *Agent, _ resource.Given) error {
+		OnUpdated: func(c *engine.Call, old, a *Agent, _ resource.Given) error {
 			if old.AdminStateUp == a.AdminStateUp {
 				return nil
 			}
@@ -119,7 +133,7 @@ func (s *Service) whereAlive(c *engine.Call, values []string, self string) (stor
 		if err != nil {
 			return store.Cond{}, err
 		}
-		conds[i] = store.Where(self+".heartbeat_timestamp >= ?", s.oldest(c))
+		conds[i] = store.Where(self+".heartbeat_timestamp >= ? AND "+self+".lost_reason = ''", s.oldest(c))
 		if !alive {
 			conds[i] = store.Not(conds[i])
 		}
@@ -143,6 +157,16 @@ type State struct {
 	Topic          string
 	Configurations map[string]any
 	Started        time.Time
+	Zone           string // of DHCP and L3 agents; "": the default zone
+	ID             string // of agents that have one of their own, as OVN's; "": one is made
+}
+
+// zone is the availability zone that the report means.
+func (s State) zone() string {
+	if s.Zone == "" && (s.Type == DHCP || s.Type == L3) {
+		return defaultZone
+	}
+	return s.Zone
 }
 
 // Heartbeat notes that a host's agents live, and makes or updates their rows.
@@ -156,7 +180,7 @@ func (s *Service) Heartbeat(ctx context.Context, e *engine.Engine, host string, 
 		for _, state := range states {
 			var old *Agent
 			for _, a := range have {
-				if a.Type == state.Type {
+				if a.Type == state.Type || a.isController() && (state.Type == OVNController || state.Type == OVNGateway) {
 					old = a
 				}
 			}
@@ -182,8 +206,8 @@ func (s *Service) beat(c *engine.Call, host string, old *Agent, state State) (ne
 	if old == nil {
 		s.log.Info("new agent", "host", host, "type", state.Type)
 		a := &Agent{
-			ID: uuid.NewString(), Type: state.Type, Binary: state.Binary, Topic: state.Topic, Host: host, AdminStateUp: true,
-			CreatedAt: now, StartedAt: state.Started.UTC().Format(timeForm), HeartbeatAt: now, Configurations: state.Configurations,
+			ID: cmp.Or(state.ID, uuid.NewString()), Type: state.Type, Binary: state.Binary, Topic: state.Topic, Host: host, AdminStateUp: true,
+			CreatedAt: now, StartedAt: state.Started.UTC().Format(timeForm), HeartbeatAt: now, Configurations: state.Configurations, Zone: state.zone(),
 		}
 		return true, s.Agents.Insert(c, a, nil)
 	}
@@ -195,7 +219,7 @@ func (s *Service) beat(c *engine.Call, host string, old *Agent, state State) (ne
 	if err != nil {
 		return false, err
 	}
-	news = !old.alive || string(was) != string(is)
+	news = !old.alive || old.Type != state.Type || string(was) != string(is) || old.Zone != state.zone()
 	if news {
 		s.log.Info("agent is back or has changed", "host", host, "type", state.Type, "was_alive", old.alive)
 	}
@@ -206,15 +230,19 @@ func (s *Service) beat(c *engine.Call, host string, old *Agent, state State) (ne
 	if news {
 		c.Tx.Change("agent", old.ID)
 	}
-	_, err = c.Tx.Exec("UPDATE agents SET heartbeat_timestamp = ?, started_at = ?, configurations = ?, binary_name = ?, topic = ? WHERE id = ?",
-		now, state.Started.UTC().Format(timeForm), string(configurations), state.Binary, state.Topic, old.ID)
+	_, err = c.Tx.Exec("UPDATE agents SET heartbeat_timestamp = ?, started_at = ?, configurations = ?, agent_type = ?, binary_name = ?, topic = ?, availability_zone = ?, lost_reason = '' WHERE id = ?",
+		now, state.Started.UTC().Format(timeForm), string(configurations), state.Type, state.Binary, state.Topic, state.zone(), old.ID)
 	return news, err
 }
 
 // abilities are the configurations that decide what work a host can take; counters are not.
 func abilities(configurations map[string]any) map[string]any {
 	out := map[string]any{}
-	for _, key := range []string{"bridge_mappings", "tunnel_types", "tunneling_ip", "datapath_type", "integration_bridge", "agent_mode"} {
+	for _, key := range []string{
+		"bridge_mappings", "tunnel_types", "tunneling_ip", "datapath_type", "integration_bridge", "agent_mode", "ovs_hybrid_plug",
+		"bridge-mappings", "chassis_name", // OVN's
+		"device_mappings", // of SR-IOV NICs
+	} {
 		if v, ok := configurations[key]; ok {
 			out[key] = v
 		}
@@ -250,34 +278,7 @@ func (s *Service) SwitchOn(c *engine.Call, host string) (*openvswitch.Host, erro
 		if text, ok := a.Configurations["datapath_type"].(string); ok && text != "" {
 			h.DatapathType = text
 		}
+		h.HybridPlug, _ = a.Configurations["ovs_hybrid_plug"].(bool)
 		return h, nil
 	})
-}
-
-// DHCPHosts lists hosts with an alive, enabled DHCP agent, the one with the fewest networks first.
-func (s *Service) DHCPHosts(c *engine.Call) ([]string, error) {
-	return s.hosts(c, DHCP, "(SELECT COUNT(*) FROM ports p WHERE p.host = t.host AND p.device_owner = 'network:dhcp')")
-}
-
-// RouterHosts lists hosts with an alive, enabled L3 agent, the one with the fewest routers first.
-func (s *Service) RouterHosts(c *engine.Call) ([]string, error) {
-	return s.hosts(c, L3, "(SELECT COUNT(*) FROM routers r WHERE r.host = t.host)")
-}
-
-func (s *Service) hosts(c *engine.Call, kind, load string) ([]string, error) {
-	rows, err := c.Tx.Query("SELECT t.host FROM agents t WHERE t.agent_type = ? AND t.admin_state_up = ? AND t.heartbeat_timestamp >= ? ORDER BY "+load+", t.host",
-		kind, true, s.oldest(c))
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	var hosts []string
-	for rows.Next() {
-		var host string
-		if err := rows.Scan(&host); err != nil {
-			return nil, err
-		}
-		hosts = append(hosts, host)
-	}
-	return hosts, rows.Err()
 }

@@ -11,6 +11,7 @@ import (
 	"neutrino/desired"
 	"neutrino/engine"
 	"neutrino/service/agent"
+	"neutrino/service/compute"
 	"neutrino/service/network"
 	"neutrino/service/router"
 	"neutrino/service/security"
@@ -24,6 +25,7 @@ type Reader struct {
 	Network  *network.Service
 	Security *security.Service
 	Router   *router.Service
+	Compute  *compute.Service // is told of ports' statuses; nil: nobody is
 }
 
 // byIDs is the condition for some objects, or with no ids for all.
@@ -72,11 +74,20 @@ func (r *Reader) Networks(c *engine.Call, ids []string) ([]*desired.Network, err
 	for _, s := range subnets {
 		byNetwork[s.NetworkID] = append(byNetwork[s.NetworkID], subnetItem(s))
 	}
+	limits, err := qosOf(c, "networks", ids)
+	if err != nil {
+		return nil, err
+	}
 	items := make([]*desired.Network, len(networks))
 	for i, n := range networks {
 		items[i] = &desired.Network{
 			ID: n.ID, ProjectID: n.ProjectID, MTU: n.MTU, Type: n.Type, Physical: n.Physical, SegmentationID: max(n.SegmentID, 0),
-			AdminStateUp: n.AdminStateUp, External: n.External, DNSDomain: n.DNSDomain, Subnets: byNetwork[n.ID],
+			AdminStateUp: n.AdminStateUp, External: n.External, DNSDomain: n.LocalDomain(), Subnets: byNetwork[n.ID], QoS: limits[n.ID],
+		}
+		if len(n.Segments) > 1 {
+			for _, g := range n.Segments {
+				items[i].Segments = append(items[i].Segments, desired.Segment{Type: g.Type, Physical: g.Physical, SegmentationID: max(g.SegmentID, 0)})
+			}
 		}
 		slices.SortFunc(items[i].Subnets, func(a, b desired.Subnet) int { return strings.Compare(a.ID, b.ID) })
 	}
@@ -104,10 +115,19 @@ func (r *Reader) Ports(c *engine.Call, ids []string) ([]*desired.Port, map[strin
 	if err != nil {
 		return nil, nil, err
 	}
+	limits, err := qosOf(c, "ports", ids)
+	if err != nil {
+		return nil, nil, err
+	}
+	carried, err := subPorts(c, ids)
+	if err != nil {
+		return nil, nil, err
+	}
 	items := make([]*desired.Port, len(ports))
 	statuses := make(map[string]Status, len(ports))
 	for i, p := range ports {
 		items[i] = portItem(p)
+		items[i].QoS, items[i].SubPort = limits[p.ID], carried[p.ID]
 		statuses[p.ID] = Status{p.Status, p.StatusReason}
 	}
 	return items, statuses, nil
@@ -128,6 +148,10 @@ func portItem(p *network.Port) *desired.Port {
 	if !p.Bound() {
 		item.Host = ""
 	}
+	if driver := p.Driver(); driver != network.Openvswitch {
+		item.WiredBy = driver
+	}
+	item.AnsweredBy = p.AnsweredBy
 	for _, f := range p.FixedIPs {
 		item.FixedIPs = append(item.FixedIPs, desired.FixedIP{SubnetID: f.SubnetID, IP: f.IP})
 	}
@@ -168,14 +192,28 @@ func (r *Reader) Groups(c *engine.Call, ids []string) ([]*desired.SecurityGroup,
 	if err != nil {
 		return nil, err
 	}
+	addresses, err := r.Security.AddressesOf(c, groups)
+	if err != nil {
+		return nil, err
+	}
 	items := make([]*desired.SecurityGroup, len(groups))
 	for i, g := range groups {
 		items[i] = &desired.SecurityGroup{ID: g.ID, Stateful: g.Stateful}
 		for _, rule := range g.Rules {
-			items[i].Rules = append(items[i].Rules, desired.Rule{
+			item := desired.Rule{
 				ID: rule.ID, Ingress: rule.Ingress(), IPv6: rule.Ethertype == security.IPv6, Protocol: rule.Number(),
 				PortMin: rule.PortMin, PortMax: rule.PortMax, RemotePrefix: rule.Normalized(), RemoteGroup: rule.RemoteGroupID,
-			})
+			}
+			if rule.AddressGroupID == "" {
+				items[i].Rules = append(items[i].Rules, item)
+				continue
+			}
+			for _, prefix := range addresses[rule.AddressGroupID] { // one rule for each; none lets nothing pass
+				if prefix.Addr().Is6() == item.IPv6 {
+					item.ID, item.RemotePrefix = rule.ID+" "+prefix.String(), prefix
+					items[i].Rules = append(items[i].Rules, item)
+				}
+			}
 		}
 		slices.SortFunc(items[i].Rules, func(a, b desired.Rule) int { return strings.Compare(a.ID, b.ID) })
 	}

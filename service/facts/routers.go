@@ -13,39 +13,81 @@ import (
 )
 
 // Routers gives routers with their ports, subnets and floating IPs (nil asks for all), and what the
-// API shows of the routers' and of the floating IPs' state.
-func (r *Reader) Routers(c *engine.Call, ids []string) (items []*desired.Router, statuses, floating map[string]Status, err error) {
+// API shows of the routers' and of the floating IPs' state, and next of what routers' next hosts say.
+func (r *Reader) Routers(c *engine.Call, ids []string) (items []*desired.Router, statuses, next, floating map[string]Status, err error) {
 	routers, err := r.Router.Routers.Find(c, byIDs(ids))
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, nil, nil, err
 	}
 	around, err := r.around(c, ids)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, nil, nil, err
 	}
 	items = make([]*desired.Router, len(routers))
-	statuses, floating = map[string]Status{}, map[string]Status{}
+	statuses, next, floating = map[string]Status{}, map[string]Status{}, map[string]Status{}
 	for i, rt := range routers {
 		statuses[rt.ID] = Status{rt.Status, rt.StatusReason}
+		if rt.NextHost != "" {
+			next[rt.ID] = Status{rt.NextStatus, rt.NextReason}
+		}
 		items[i] = &desired.Router{
-			ID: rt.ID, Revision: rt.Revision, ProjectID: rt.ProjectID, Host: rt.Host, AdminStateUp: rt.AdminStateUp, Routes: routes(rt.Routes),
+			ID: rt.ID, Revision: rt.Revision, ProjectID: rt.ProjectID, Host: rt.Host, AdminStateUp: rt.AdminStateUp, ECMP: rt.ECMP, Routes: routes(rt.Routes), Next: rt.NextHost,
 		}
 		for _, p := range around.ports[rt.ID] {
 			port := around.routerPort(p)
-			if p.DeviceOwner == router.OwnerInterface {
+			if p.DeviceOwner != router.OwnerGateway {
 				items[i].Interfaces = append(items[i].Interfaces, port)
+			}
+		}
+		for at, g := range rt.Gateways {
+			p := around.port(rt.ID, g.PortID)
+			if p == nil {
 				continue
 			}
-			items[i].Gateway = &desired.Gateway{RouterPort: port, EnableSNAT: rt.EnableSNAT, NextHops: nextHops(port.Subnets)}
+			port := around.routerPort(p)
+			gateway := desired.Gateway{RouterPort: port, EnableSNAT: rt.EnableSNAT, NextHops: nextHops(port.Subnets)}
+			if at == 0 {
+				items[i].Gateway = &gateway
+			} else {
+				items[i].Further = append(items[i].Further, gateway)
+			}
 		}
 		slices.SortFunc(items[i].Interfaces, func(a, b desired.RouterPort) int { return strings.Compare(a.PortID, b.PortID) })
 		for _, f := range around.floating[rt.ID] {
 			floating[f.ID] = Status{f.Status, f.StatusReason}
-			items[i].FloatingIPs = append(items[i].FloatingIPs, desired.FloatingIP{ID: f.ID, Revision: f.Revision, Floating: f.IP, Fixed: f.FixedIP})
+			items[i].FloatingIPs = append(items[i].FloatingIPs, desired.FloatingIP{
+				ID: f.ID, Revision: f.Revision, Floating: f.IP, Fixed: f.FixedIP, Gateway: gatewayOf(rt, f), Forwards: forwards(f.Forwardings),
+			})
 		}
 		slices.SortFunc(items[i].FloatingIPs, func(a, b desired.FloatingIP) int { return strings.Compare(a.ID, b.ID) })
 	}
-	return items, statuses, floating, nil
+	return items, statuses, next, floating, nil
+}
+
+// forwards are a floating IP's port forwardings.
+func forwards(list []router.PortForwarding) (out []desired.Forward) {
+	for _, w := range list {
+		first, last := w.External.Bounds()
+		toFirst, toLast := w.Internal.Bounds()
+		out = append(out, desired.Forward{
+			ID: w.ID, Protocol: w.Protocol, First: uint16(first), Last: uint16(last), To: w.InternalIP, ToFirst: uint16(toFirst), ToLast: uint16(toLast),
+		})
+	}
+	return out
+}
+
+// gatewayOf is the gateway that a floating IP is on: the first on its network. "" is the router's first, which needs no
+// saying.
+func gatewayOf(r *router.Router, f *router.FloatingIP) string {
+	for i, g := range r.Gateways {
+		if g.NetworkID == f.NetworkID && i > 0 {
+			return g.PortID
+		}
+		if g.NetworkID == f.NetworkID {
+			break
+		}
+	}
+	return ""
 }
 
 // surroundings are what routers are made of beside their own rows, read at once for all.
@@ -60,10 +102,8 @@ func (r *Reader) around(c *engine.Call, ids []string) (*surroundings, error) {
 	a := &surroundings{
 		ports: map[string][]*network.Port{}, subnets: map[string]*network.Subnet{}, mtus: map[string]int{}, floating: map[string][]*router.FloatingIP{},
 	}
-	mine := store.In("t.device_owner", []string{router.OwnerInterface, router.OwnerGateway})
-	associated := store.Where("t.router_id <> ''")
+	mine, associated := router.PortsOf(ids), store.Where("t.router_id <> ''")
 	if ids != nil {
-		mine = store.And(mine, store.In("t.device_id", ids))
 		associated = store.In("t.router_id", ids)
 	}
 	ports, err := r.Network.Ports.Find(c, mine)
@@ -99,6 +139,16 @@ func (r *Reader) around(c *engine.Call, ids []string) (*surroundings, error) {
 		a.floating[f.RouterID] = append(a.floating[f.RouterID], f)
 	}
 	return a, nil
+}
+
+// port finds a port of a router.
+func (a *surroundings) port(router, id string) *network.Port {
+	for _, p := range a.ports[router] {
+		if p.ID == id {
+			return p
+		}
+	}
+	return nil
 }
 
 func (a *surroundings) routerPort(p *network.Port) desired.RouterPort {

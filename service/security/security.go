@@ -25,10 +25,14 @@ type Group struct {
 
 const defaultName = "default"
 
-// Service has the two resources.
+// Service has the resources.
 type Service struct {
 	Groups *engine.Resource[Group]
 	Rules  *engine.Resource[Rule]
+
+	AddressGroups *engine.Resource[AddressGroup]
+	Templates     *engine.Resource[Template]
+	Statefulness  *engine.Resource[Statefulness]
 
 	engine *engine.Engine
 }
@@ -38,6 +42,9 @@ func New(net *network.Service) *Service {
 	s := &Service{}
 	s.declareGroups()
 	s.declareRules()
+	s.declareAddressGroups()
+	s.declareTemplates()
+	s.declareStatefulness()
 	s.extendPorts(net)
 	net.NetworkCreated = append(net.NetworkCreated, func(c *engine.Call, n *network.Network) error {
 		_, err := s.Default(c, n.ProjectID)
@@ -51,6 +58,9 @@ func (s *Service) Install(e *engine.Engine) {
 	s.engine = e
 	s.Groups.Install(e)
 	s.Rules.Install(e)
+	s.AddressGroups.Install(e)
+	s.Templates.Install(e)
+	s.Statefulness.Install(e)
 }
 
 func (s *Service) declareGroups() {
@@ -63,7 +73,7 @@ func (s *Service) declareGroups() {
 		},
 		Attributes: append(resource.Standards(std),
 			resource.Bool("stateful", "stateful", func(g *Group) *bool { return &g.Stateful }).
-				Post().Put().Filter().Default(func(g *Group) { g.Stateful = true }),
+				Post().Put().Filter(),
 			resource.Computed("shared", func(b []byte, g *Group) []byte { return resource.AppendBool(b, g.Shared) },
 				func(g *Group) any { return g.Shared }),
 			resource.Computed("security_group_rules", s.appendRules, nil),
@@ -81,10 +91,16 @@ func (s *Service) declareGroups() {
 			if strings.EqualFold(g.Name, defaultName) {
 				return fault.Conflict("SecurityGroupDefaultAlreadyExists", "Default security group already exists.")
 			}
+			if !given.Has("stateful") {
+				var err error
+				if g.Stateful, err = s.statefulByDefault(c, g.ProjectID); err != nil {
+					return err
+				}
+			}
 			_, err := s.Default(c, g.ProjectID)
 			return err
 		},
-		OnCreated: s.createTemplateRules,
+		OnCreated: s.applyTemplates,
 		OnUpdate:  s.updateGroup,
 		OnDelete:  s.deleteGroup,
 		OnDeleted: s.groupDeleted,
@@ -127,7 +143,11 @@ func (s *Service) Default(c *engine.Call, project string) (string, error) {
 		if err != nil || found {
 			return id, err
 		}
-		g := &Group{Stateful: true}
+		stateful, err := s.statefulByDefault(c, project)
+		if err != nil {
+			return "", err
+		}
+		g := &Group{Stateful: stateful}
 		g.Name, g.ProjectID, g.Description = defaultName, project, "Default security group"
 		if err := s.Groups.Insert(c.Elevated(), g, nil); err != nil {
 			return "", err
@@ -155,26 +175,6 @@ func (s *Service) ensureDefault(ctx context.Context, caller *policy.Credentials)
 		_, err := s.Default(c, caller.ProjectID)
 		return err
 	})
-}
-
-// createTemplateRules gives a new group the rules that every group begins with: all egress; the
-// default group also lets its own members in.
-func (s *Service) createTemplateRules(c *engine.Call, g *Group) error {
-	isDefault := c.Internal() && g.Name == defaultName
-	for _, ethertype := range []string{IPv4, IPv6} {
-		rules := []*Rule{{GroupID: g.ID, Direction: egress, Ethertype: ethertype}}
-		if isDefault {
-			rules = append(rules, &Rule{GroupID: g.ID, Direction: ingress, Ethertype: ethertype, RemoteGroupID: g.ID})
-		}
-		for _, r := range rules {
-			r.ProjectID = g.ProjectID
-			r.PortMin, r.PortMax = none, none
-			if err := s.Rules.Insert(c.Elevated(), r, nil); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 func (s *Service) isDefault(c *engine.Call, g *Group) (bool, error) {
@@ -274,11 +274,11 @@ func (s *Service) extendPorts(net *network.Service) {
 		}, err
 	})
 	net.PortRules = append(net.PortRules, network.PortRule{
-		Create: func(c *engine.Call, p *network.Port, n *network.Network, given resource.Given) error {
+		Create: func(c *engine.Call, p *network.Port, n *network.NetworkRow, given resource.Given) error {
 			return s.portGroups(c, p, given)
 		},
 		Created: s.writePortGroups,
-		Update: func(c *engine.Call, old, p *network.Port, _ *network.Network, given resource.Given) error {
+		Update: func(c *engine.Call, old, p *network.Port, _ *network.NetworkRow, given resource.Given) error {
 			return s.updatePortGroups(c, old, p, given)
 		},
 		Updated: func(c *engine.Call, old, p *network.Port, given resource.Given) error {
@@ -306,9 +306,22 @@ func (s *Service) portGroups(c *engine.Call, p *network.Port, given resource.Giv
 		return err
 	}
 	if len(p.SecurityGroups) > 0 && !p.PortSecurity {
-		return fault.BadRequest("PortSecurityAndIPRequiredForSecurityGroups", "Port security must be enabled and port must have an IP address in order to use security groups.")
+		if given.Has("port_security_enabled") {
+			return hasGroups()
+		}
+		return needsPortSecurity()
 	}
 	return s.checkGroups(c, p)
+}
+
+// hasGroups refuses that port security is turned off while there are groups.
+func hasGroups() error {
+	return fault.Conflict("PortSecurityPortHasSecurityGroup", "Port has security group associated. Cannot disable port security or IP address until security group is removed.")
+}
+
+// needsPortSecurity refuses groups where port security is off.
+func needsPortSecurity() error {
+	return fault.BadRequest("PortSecurityAndIPRequiredForSecurityGroups", "Port security must be enabled and port must have an IP address in order to use security groups.")
 }
 
 func (s *Service) updatePortGroups(c *engine.Call, old, p *network.Port, given resource.Given) error {
@@ -317,9 +330,9 @@ func (s *Service) updatePortGroups(c *engine.Call, old, p *network.Port, given r
 	}
 	if len(p.SecurityGroups) > 0 && !p.PortSecurity {
 		if given.Has("security_groups") && !old.PortSecurity {
-			return fault.BadRequest("PortSecurityAndIPRequiredForSecurityGroups", "Port security must be enabled and port must have an IP address in order to use security groups.")
+			return needsPortSecurity()
 		}
-		return fault.Conflict("PortSecurityPortHasSecurityGroup", "Port has security group associated. Cannot disable port security or IP address until security group is removed.")
+		return hasGroups()
 	}
 	return s.checkGroups(c, p)
 }
