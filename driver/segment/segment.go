@@ -24,6 +24,9 @@ var (
 	Local  = Type{Name: "local"}
 )
 
+// GeneveHeader is how many bytes of a Geneve packet the overhead counts besides the outer IP header; OVN needs 38.
+const GeneveHeader = 30
+
 // Types lists all by name.
 var Types = map[string]Type{
 	Flat.Name: Flat, VLAN.Name: VLAN, VXLAN.Name: VXLAN, Geneve.Name: Geneve, GRE.Name: GRE, Local.Name: Local,
