@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -10,19 +11,29 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"neutrino/desired"
 )
 
 // Options say who the agent is and whom it follows.
 type Options struct {
-	Servers   []string // base URLs, tried in turn
-	Secret    string
-	Host      string
-	StateDir  string                      // where the last known state is kept; "": nowhere
-	Heartbeat time.Duration               // 0: 10 s
-	Check     time.Duration               // how often everything is checked; 0: 60 s
-	Metrics   string                      // HOST:PORT where Prometheus may look at /metrics; "": nowhere
-	Describe  func() []desired.AgentState // what heartbeats say
+	Servers    []string // base URLs, tried in turn
+	Secret     string
+	Host       string
+	StateDir   string                      // where the last known state is kept; "": nowhere
+	Heartbeat  time.Duration               // 0: 10 s
+	Beat       time.Duration               // how often the server hears that the host lives; 0: 2 s
+	Leaving    func() bool                 // at the end: whether the machine is shutting down; nil: it is not
+	StandDown  time.Duration               // after so long without any server routers and DHCP are given up; 0: never
+	Check      time.Duration               // how often everything is checked; 0: 60 s
+	Metrics    string                      // HOST:PORT where Prometheus may look at /metrics; "": nowhere
+	Collectors []prometheus.Collector      // shown beside the agent's own metrics
+	Describe   func() []desired.AgentState // what heartbeats say
+	TLS        *tls.Config                 // for https servers; nil: the system's authorities
+
+	// Local makes what is served to the host's own tools, on the socket agent.sock in StateDir; nil: nothing is.
+	Local func(*Agent) http.Handler
 }
 
 // Agent follows a server and runs the managers.
@@ -33,8 +44,9 @@ type Agent struct {
 	client   *http.Client
 	metrics  *metrics
 
-	boxes   []*mailbox
-	reports *reports
+	boxes    []*mailbox
+	reports  *reports
+	follower *follower
 }
 
 // New makes an agent of managers.
@@ -42,23 +54,27 @@ func New(o Options, log *slog.Logger, managers ...Manager) *Agent {
 	if o.Heartbeat == 0 {
 		o.Heartbeat = 10 * time.Second
 	}
+	if o.Beat == 0 {
+		o.Beat = 2 * time.Second
+	}
 	if o.Check == 0 {
 		o.Check = time.Minute
 	}
-	a := &Agent{options: o, managers: managers, log: log, client: newClient(), metrics: newMetrics(), reports: newReports()}
+	a := &Agent{options: o, managers: managers, log: log, client: newClient(o.TLS), metrics: newMetrics(o.Collectors), reports: newReports()}
 	for range managers {
 		a.boxes = append(a.boxes, newMailbox())
 	}
+	a.follower = newFollower(a)
 	return a
 }
 
 // newClient makes a client for streams without an end: only the ways to them are timed. The watchdog
 // looks after the rest.
-func newClient() *http.Client {
+func newClient(secure *tls.Config) *http.Client {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 10 * time.Second}
 	return &http.Client{Transport: &http.Transport{
 		Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext,
-		TLSHandshakeTimeout: 5 * time.Second, ResponseHeaderTimeout: 15 * time.Second, IdleConnTimeout: time.Minute,
+		TLSClientConfig: secure, TLSHandshakeTimeout: 5 * time.Second, ResponseHeaderTimeout: 15 * time.Second, IdleConnTimeout: time.Minute,
 	}}
 }
 
@@ -76,9 +92,14 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	defer stop()
-	f := newFollower(a)
+	shut, err := a.serveLocal()
+	if err != nil {
+		return err
+	}
+	defer shut()
+	f := a.follower
 	if a.options.StateDir != "" {
-		f.cache = &cache{file: filepath.Join(a.options.StateDir, "desired.json"), host: a.options.Host, log: a.log}
+		f.cache = &cache{file: filepath.Join(a.options.StateDir, "desired.json"), host: a.options.Host, boot: thisBoot(), log: a.log}
 		f.restore()
 	}
 	var group sync.WaitGroup
@@ -88,14 +109,20 @@ func (a *Agent) Run(ctx context.Context) error {
 	group.Go(func() { a.tell(ctx) })
 	group.Go(func() { f.keep(ctx) })
 	group.Go(func() { f.fallBack(ctx) })
+	group.Go(func() { f.standDown(ctx) })
 	f.run(ctx)
 	group.Wait()
+	a.leave()
 	return ctx.Err()
 }
 
-// deliver hands a batch of items to all managers; the items are shared and never changed.
-func (a *Agent) deliver(items map[desired.Key]desired.Item) {
+// Announce sends a heartbeat at once: what Describe says has changed.
+func (a *Agent) Announce() { a.reports.beat() }
+
+// deliver hands a batch of items, and the requests that made them so, to all managers; the items are shared and
+// never changed.
+func (a *Agent) deliver(items map[desired.Key]desired.Item, requests map[desired.Key]string) {
 	for _, box := range a.boxes {
-		box.put(items)
+		box.put(items, requests)
 	}
 }

@@ -158,13 +158,18 @@ func (s *server) kill() {
 // run runs an agent till the test, or stop, ends it.
 func run(t *testing.T, o agent.Options, managers ...agent.Manager) (stop func()) {
 	t.Helper()
+	return runLogged(t, o, slog.New(slog.DiscardHandler), managers...)
+}
+
+func runLogged(t *testing.T, o agent.Options, log *slog.Logger, managers ...agent.Manager) (stop func()) {
+	t.Helper()
 	o.Secret = secret
 	if o.Host == "" {
 		o.Host = "h1"
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
-	a := agent.New(o, slog.New(slog.DiscardHandler), managers...)
+	a := agent.New(o, log, managers...)
 	go func() {
 		defer close(done)
 		if err := a.Run(ctx); !errors.Is(err, context.Canceled) {
@@ -471,5 +476,64 @@ func TestMetrics(t *testing.T) {
 		if !strings.Contains(string(b), line+"\n") {
 			t.Errorf("%q is not in\n%s", line, b)
 		}
+	}
+}
+
+// lines is a log that may be read while it is written.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+// with finds the lines that have all words.
+func (l *lines) with(words ...string) (found []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+next:
+	for line := range strings.Lines(l.text.String()) {
+		for _, word := range words {
+			if !strings.Contains(line, word) {
+				continue next
+			}
+		}
+		found = append(found, line)
+	}
+	return found
+}
+
+// The request that changed a thing is named by the host that brings the change about, however long that takes.
+func TestRequestsAreLogged(t *testing.T) {
+	cloud := hubtest.New()
+	cloud.Put(&desired.Network{ID: "n1"}, port("p0", "h1"))
+	s := newServer(t, cloud)
+	s.start()
+	log := &lines{}
+	l2 := newRecorder("l2")
+	runLogged(t, agent.Options{Servers: []string{s.web.URL}}, slog.New(slog.NewTextHandler(log, nil)), l2)
+	eventually(t, "p0 is ACTIVE", active(cloud, "p0"))
+	if found := log.with("p0"); found != nil {
+		t.Errorf("nobody asked for p0 just now, but the log has %q", found)
+	}
+	cloud.As("req-1")
+	cloud.Put(port("p1", "h1"))
+	cloud.As("")
+	eventually(t, "p1 is ACTIVE", active(cloud, "p1"))
+	if found := log.with(`"port is up"`, "id=p1", "layer=l2", "request_id=req-1"); len(found) != 1 {
+		t.Errorf("the log does not say once that p1 is up because of req-1: %q", log.with("p1"))
+	}
+	cloud.As("req-2")
+	cloud.Delete(portKey("p1"))
+	eventually(t, "p1 is gone by req-2", func() bool { return len(log.with(`"port is gone"`, "id=p1", "request_id=req-2")) == 1 })
+	cloud.As("")
+	cloud.Put(port("p2", "h1"))
+	eventually(t, "p2 is ACTIVE", active(cloud, "p2"))
+	if found := log.with("p2"); found != nil {
+		t.Errorf("no request made p2, but the log has %q", found)
 	}
 }

@@ -22,12 +22,14 @@ import (
 type cache struct {
 	file string
 	host string
+	boot string // of the host now
 	log  *slog.Logger
 }
 
 // owner is the file's first line.
 type owner struct {
 	Host string `json:"host"`
+	Boot string `json:"boot,omitempty"` // of the host when the file was written
 }
 
 // write replaces the file.
@@ -44,7 +46,7 @@ func (c *cache) write(k known) (err error) {
 	}()
 	out := bufio.NewWriter(file)
 	encoder := json.NewEncoder(out)
-	err = errors.Join(encoder.Encode(owner{c.host}),
+	err = errors.Join(encoder.Encode(owner{c.host, c.boot}),
 		encoder.Encode(desired.Message{Type: desired.Hello, Version: desired.Protocol, Epoch: k.epoch}),
 		encoder.Encode(desired.Message{Type: desired.Snapshot}))
 	for _, item := range k.items {
@@ -60,54 +62,56 @@ func (c *cache) write(k known) (err error) {
 	return os.Rename(temporary, c.file)
 }
 
-// read gives what write wrote; fs.ErrNotExist when there is none. A file that is cut short, spoilt or of
+// read gives what write wrote, and whether the host was booted since; fs.ErrNotExist when there is none. A file that is cut short, spoilt or of
 // another host is an error.
-func (c *cache) read() (known, error) {
+func (c *cache) read() (have known, rebooted bool, err error) {
 	file, err := os.Open(c.file)
 	if err != nil {
-		return known{}, err
+		return known{}, false, err
 	}
 	defer func() { _ = file.Close() }()
-	return decodeCache(file, c.host)
+	have, boot, err := decodeCache(file, c.host)
+	return have, boot != "" && boot != c.boot, err
 }
 
-func decodeCache(r io.Reader, host string) (known, error) {
+// decodeCache gives the state and the boot in which it was written.
+func decodeCache(r io.Reader, host string) (have known, boot string, err error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 64<<10), maxLine)
 	var whose owner
 	if !lines.Scan() {
-		return known{}, errors.Join(errors.New("it is empty"), lines.Err())
+		return known{}, "", errors.Join(errors.New("it is empty"), lines.Err())
 	}
 	if err := json.Unmarshal(lines.Bytes(), &whose); err != nil {
-		return known{}, err
+		return known{}, "", err
 	}
 	if whose.Host != host {
-		return known{}, fmt.Errorf("it is of host %q", whose.Host)
+		return known{}, "", fmt.Errorf("it is of host %q", whose.Host)
 	}
-	b := batch{items: map[desired.Key]desired.Item{}}
+	b := newBatch("")
 	for lines.Scan() {
 		var m desired.Message
 		if err := json.Unmarshal(lines.Bytes(), &m); err != nil {
 			if errors.Is(err, desired.ErrUnknownKind) {
-				return known{}, fmt.Errorf("it is of a newer release: %w", err) // what is left out could not be told from what is gone
+				return known{}, "", fmt.Errorf("it is of a newer release: %w", err) // what is left out could not be told from what is gone
 			}
-			return known{}, err
+			return known{}, "", err
 		}
 		whole, err := b.add(m)
 		if err != nil {
-			return known{}, err
+			return known{}, "", err
 		}
 		if m.Type == desired.Delete {
-			return known{}, errors.New("it deletes")
+			return known{}, "", errors.New("it deletes")
 		}
 		if whole {
 			if !b.snapshot {
-				return known{}, errors.New("it is no snapshot")
+				return known{}, "", errors.New("it is no snapshot")
 			}
-			return known{b.epoch, b.revision, b.items}, nil
+			return known{b.epoch, b.revision, b.items}, whose.Boot, nil
 		}
 	}
-	return known{}, errors.Join(errors.New("it is cut short"), lines.Err())
+	return known{}, "", errors.Join(errors.New("it is cut short"), lines.Err())
 }
 
 // patience is how long an agent that starts waits for a server before it acts on the kept state. The
@@ -116,7 +120,7 @@ const patience = 3 * time.Second
 
 // restore reads the kept state, so that a server can go on from it.
 func (f *follower) restore() {
-	have, err := f.cache.read()
+	have, rebooted, err := f.cache.read()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return
@@ -126,8 +130,8 @@ func (f *follower) restore() {
 	}
 	f.have = have
 	f.agent.metrics.items.Set(float64(len(have.items)))
-	f.held = true
-	f.agent.log.Info("kept state read", "items", len(have.items), "revision", have.revision)
+	f.held, f.withheld = true, rebooted
+	f.agent.log.Info("kept state read", "rebooted", rebooted, "items", len(have.items), "revision", have.revision)
 }
 
 // fallBack acts on the kept state when no server has answered in time.
@@ -143,8 +147,8 @@ func (f *follower) fallBack(ctx context.Context) {
 		return
 	}
 	f.held = false
-	f.agent.log.Warn("no server answers; going by the kept state", "revision", f.have.revision)
-	f.agent.deliver(maps.Clone(f.have.items))
+	f.agent.log.Warn("no server answers; going by the kept state", "revision", f.have.revision, "without_routers_and_dhcp", f.withheld)
+	f.hand(maps.Clone(f.have.items))
 }
 
 // keepEvery is how often the state is written at most.

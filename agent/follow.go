@@ -32,10 +32,14 @@ type follower struct {
 	silence time.Duration
 	cache   *cache // nil: the state is not kept
 
-	mu   sync.Mutex
-	have known
-	held bool          // have is the kept state, and the managers have not got it
-	news chan struct{} // the state is another than the kept one
+	mu     sync.Mutex
+	have   known
+	server string        // that is followed now; "": none
+	held   bool          // have is the kept state, and the managers have not got it
+	news   chan struct{} // the state is another than the kept one
+
+	withheld bool      // the managers have not got, or have given up, what may be on other hosts
+	heard    time.Time // when a server has said something last
 }
 
 // known is a complete state, and where it is from.
@@ -46,7 +50,7 @@ type known struct {
 }
 
 func newFollower(a *Agent) *follower {
-	return &follower{agent: a, silence: silence, have: known{revision: -1, items: map[desired.Key]desired.Item{}}, news: make(chan struct{}, 1)}
+	return &follower{agent: a, silence: silence, heard: time.Now(), have: known{revision: -1, items: map[desired.Key]desired.Item{}}, news: make(chan struct{}, 1)}
 }
 
 // run follows until the context ends.
@@ -55,6 +59,7 @@ func (f *follower) run(ctx context.Context) {
 	for i := 0; ctx.Err() == nil; i++ {
 		server := f.agent.options.Servers[i%len(f.agent.options.Servers)]
 		synced, err := f.follow(ctx, server)
+		f.follows("")
 		f.agent.metrics.connected.Set(0)
 		if ctx.Err() != nil {
 			return
@@ -71,11 +76,19 @@ func (f *follower) run(ctx context.Context) {
 	}
 }
 
+func (f *follower) follows(server string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.server = server
+}
+
 // errSilent is why a stream without pings ends.
 var errSilent = errors.New("the server is silent")
 
 // follow reads one stream to its end, and says whether it brought a complete state.
 func (f *follower) follow(ctx context.Context, server string) (synced bool, err error) {
+	var beats sync.WaitGroup
+	defer beats.Wait()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watchdog := time.AfterFunc(f.silence, func() { cancel(errSilent) })
@@ -87,9 +100,10 @@ func (f *follower) follow(ctx context.Context, server string) (synced bool, err 
 	defer func() { _ = body.Close() }()
 	lines := bufio.NewScanner(body)
 	lines.Buffer(make([]byte, 64<<10), maxLine)
-	b := batch{items: map[desired.Key]desired.Item{}}
+	b := newBatch("")
 	for lines.Scan() {
 		watchdog.Reset(f.silence)
+		f.hear()
 		var m desired.Message
 		if err := json.Unmarshal(lines.Bytes(), &m); err != nil {
 			if errors.Is(err, desired.ErrUnknownKind) {
@@ -105,7 +119,9 @@ func (f *follower) follow(ctx context.Context, server string) (synced bool, err 
 		}
 		if m.Type == desired.Hello {
 			f.agent.metrics.connected.Set(1)
+			f.follows(server)
 			f.agent.reports.greet(server, m.Epoch)
+			beats.Go(func() { f.beat(ctx, cancel, server, m.Epoch) })
 			f.agent.log.Info("following", "server", server, "epoch", m.Epoch)
 		}
 		if done {
@@ -113,7 +129,7 @@ func (f *follower) follow(ctx context.Context, server string) (synced bool, err 
 				return synced, err
 			}
 			synced = true
-			b = batch{epoch: b.epoch, items: map[desired.Key]desired.Item{}}
+			b = newBatch(b.epoch)
 		}
 	}
 	return synced, reason(ctx, errors.Join(lines.Err(), io.ErrUnexpectedEOF))
@@ -155,6 +171,11 @@ type batch struct {
 	revision int64
 	snapshot bool
 	items    map[desired.Key]desired.Item // nil: deleted
+	requests map[desired.Key]string       // what made the changes, where known
+}
+
+func newBatch(epoch string) batch {
+	return batch{epoch: epoch, items: map[desired.Key]desired.Item{}, requests: map[desired.Key]string{}}
 }
 
 // add takes a message, and says whether the batch is whole.
@@ -169,16 +190,23 @@ func (b *batch) add(m desired.Message) (whole bool, err error) {
 		}
 		b.epoch = m.Epoch
 	case desired.Snapshot:
-		b.snapshot, b.items = true, map[desired.Key]desired.Item{}
+		b.snapshot, b.items, b.requests = true, map[desired.Key]desired.Item{}, map[desired.Key]string{}
 	case desired.Put:
-		b.items[m.Item.Key()] = m.Item
+		b.note(m.Item.Key(), m.Item, m.Request)
 	case desired.Delete:
-		b.items[*m.Key] = nil
+		b.note(*m.Key, nil, m.Request)
 	case desired.Synced:
 		b.revision = m.Revision
 		return true, nil
 	}
 	return false, nil
+}
+
+func (b *batch) note(key desired.Key, item desired.Item, request string) {
+	b.items[key] = item
+	if request != "" {
+		b.requests[key] = request
+	}
 }
 
 // synced takes a whole batch over and hands on what it changes. A snapshot ends what is not in it.
@@ -209,11 +237,17 @@ func (f *follower) synced(b batch) error {
 	}
 	f.have.epoch, f.have.revision = b.epoch, b.revision
 	f.agent.metrics.items.Set(float64(len(f.have.items)))
-	if f.held {
-		f.held = false
-		changes = maps.Clone(f.have.items)
+	if f.held || f.withheld {
+		f.held, f.withheld = false, false
+		all := maps.Clone(f.have.items)
+		for key, item := range changes {
+			if item == nil {
+				all[key] = nil
+			}
+		}
+		changes = all
 	}
-	f.agent.deliver(changes)
+	f.agent.deliver(changes, b.requests)
 	select {
 	case f.news <- struct{}{}:
 	default:

@@ -3,6 +3,7 @@ package agent
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -110,16 +111,17 @@ func TestSnapshotHandsOnDifferencesOnly(t *testing.T) {
 	a := New(Options{Host: "h1"}, quiet(), nil)
 	f := newFollower(a)
 	put := func(epoch string, items ...desired.Item) map[desired.Key]struct{} {
-		b := batch{epoch: epoch, snapshot: true, items: map[desired.Key]desired.Item{}}
+		b := newBatch(epoch)
+		b.snapshot = true
 		for _, item := range items {
 			b.items[item.Key()] = item
 		}
 		if err := f.synced(b); err != nil {
 			t.Fatal(err)
 		}
-		keys := map[desired.Key]struct{}{}
-		a.boxes[0].take(desired.NewState(), keys)
-		return keys
+		change := Change{Keys: map[desired.Key]struct{}{}, Requests: map[desired.Key]string{}}
+		a.boxes[0].take(desired.NewState(), &change)
+		return change.Keys
 	}
 	if n := len(put("a", &desired.Network{ID: "n1"}, &desired.Network{ID: "n2"})); n != 2 {
 		t.Errorf("the first snapshot hands on %d items", n)
@@ -187,7 +189,7 @@ func TestSpoiltCacheIsRefused(t *testing.T) {
 		{"deletes", mine + hello + snapshot + `{"type":"delete","key":{"kind":"port","id":"p"}}` + "\n" + synced, "deletes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := decodeCache(strings.NewReader(c.text), "h1")
+			_, _, err := decodeCache(strings.NewReader(c.text), "h1")
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 				t.Errorf("the error is %v, not one with %q", err, c.want)
 			}
@@ -204,7 +206,7 @@ func FuzzCache(f *testing.F) {
 	f.Add([]byte(`{"host":"h1"}` + "\n" + hello + snapshot + `{"type":"delete","key":{"kind":"port","id":"p"}}` + "\n" + synced))
 	f.Add([]byte("\x00"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		have, err := decodeCache(bytes.NewReader(b), "h1")
+		have, _, err := decodeCache(bytes.NewReader(b), "h1")
 		if err != nil {
 			return
 		}
@@ -216,16 +218,100 @@ func FuzzCache(f *testing.F) {
 				t.Fatalf("%s is %+v", key, item)
 			}
 		}
-		c := cache{file: filepath.Join(t.TempDir(), "kept"), host: "h1", log: quiet()}
+		c := cache{file: filepath.Join(t.TempDir(), "kept"), host: "h1", boot: "b", log: quiet()}
 		if err := c.write(have); err != nil {
 			t.Fatal(err)
 		}
-		again, err := c.read()
-		if err != nil || len(again.items) != len(have.items) || again.epoch != have.epoch || again.revision != have.revision {
+		again, rebooted, err := c.read()
+		if err != nil || rebooted || len(again.items) != len(have.items) || again.epoch != have.epoch || again.revision != have.revision {
 			t.Fatalf("%q comes back as %+v (%v)", b, again, err)
 		}
 		if _, err := os.Stat(c.file + ".new"); err == nil {
 			t.Fatal("the temporary file is left")
 		}
 	})
+}
+
+// A server of a release without beats is followed as before: that it does not know them is no silence.
+func TestServerWithoutBeats(t *testing.T) {
+	beats := make(chan struct{}, 100)
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/agent/v1/stream" {
+			beats <- struct{}{}
+			http.NotFound(w, r)
+			return
+		}
+		_, _ = io.WriteString(w, hello+snapshot+network+synced)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}))
+	defer web.Close()
+	a := New(Options{Host: "h1", Beat: time.Millisecond}, quiet())
+	defer a.client.CloseIdleConnections()
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if got, err := newFollower(a).follow(ctx, web.URL); !got || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("synced %t, and the stream ended by %v", got, err)
+	}
+	if len(beats) != 1 {
+		t.Errorf("%d beats were sent", len(beats))
+	}
+}
+
+// A server that takes no beats any more is left long before its stream's silence would say so.
+func TestServerThatTakesNoBeats(t *testing.T) {
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/agent/v1/stream" {
+			_, _ = io.WriteString(w, hello+snapshot+network+synced)
+			_ = http.NewResponseController(w).Flush()
+		}
+		_, _ = io.Copy(io.Discard, r.Body) // or the end of the connection would go unnoticed
+		<-r.Context().Done()
+	}))
+	defer web.Close()
+	a := New(Options{Host: "h1", Beat: 5 * time.Millisecond}, quiet())
+	defer a.client.CloseIdleConnections()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if _, err := newFollower(a).follow(ctx, web.URL); !errors.Is(err, errUnheard) {
+		t.Errorf("the stream ended by %v", err)
+	}
+}
+
+// A machine that shuts down says so at the end, also where its stream has ended; an agent that is only stopped does not.
+func TestLeaving(t *testing.T) {
+	for _, leaving := range []bool{true, false} {
+		said := make(chan desired.Beat, 100)
+		web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch r.URL.Path {
+			case "/agent/v1/stream":
+				_, _ = io.WriteString(w, hello+snapshot+network+synced)
+				_ = http.NewResponseController(w).Flush()
+				<-r.Context().Done()
+			case "/agent/v1/beat":
+				var b desired.Beat
+				_ = json.NewDecoder(r.Body).Decode(&b)
+				said <- b
+				w.WriteHeader(http.StatusNoContent)
+			}
+		}))
+		ctx, cancel := context.WithCancel(t.Context())
+		a := New(Options{Servers: []string{web.URL}, Host: "h1", Beat: time.Hour, Leaving: func() bool { return leaving }}, quiet())
+		ended := make(chan struct{})
+		go func() { defer close(ended); _ = a.Run(ctx) }()
+		if b := <-said; b.Leaving || b.Host != "h1" || b.Epoch != "e" {
+			t.Errorf("the first beat is %+v", b)
+		}
+		cancel()
+		<-ended
+		close(said)
+		last := false
+		for b := range said {
+			last = b.Leaving
+		}
+		if last != leaving {
+			t.Errorf("leaving is %t, and it said %t", leaving, last)
+		}
+		web.Close()
+	}
 }

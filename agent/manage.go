@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -20,18 +21,21 @@ const (
 // everything now and then.
 func (a *Agent) manage(ctx context.Context, m Manager, box *mailbox) {
 	state := desired.NewState()
-	change := Change{Full: true, Keys: map[desired.Key]struct{}{}}
+	change := Change{Full: true, Keys: map[desired.Key]struct{}{}, Requests: map[desired.Key]string{}}
 	backoff := time.Duration(0)
 	check := time.NewTimer(jitter(a.options.Check))
 	defer check.Stop()
 	began := time.Now()
 	converged := false
+	var asked []chan<- error // who waits for this look at everything
 	for {
 		if backoff > 0 { // what comes meanwhile waits for the next try
 			select {
 			case <-ctx.Done():
 				return
 			case <-time.After(jitter(backoff)):
+			case done := <-box.looks:
+				asked = append(asked, done)
 			}
 		} else {
 			select {
@@ -42,14 +46,18 @@ func (a *Agent) manage(ctx context.Context, m Manager, box *mailbox) {
 			case <-check.C:
 				change.Full = true
 				check.Reset(jitter(a.options.Check))
+			case done := <-box.looks:
+				change.Full, asked = true, append(asked, done)
 			}
 		}
-		if !box.take(state, change.Keys) {
-			continue // there is no complete state yet: an empty one would tear the host down
+		if !box.take(state, &change) {
+			asked = answer(asked, errNothingYet)
+			continue // an empty one would tear the host down
 		}
 		started := time.Now()
 		reports, err := safely(ctx, m, state, change)
 		a.metrics.apply.WithLabelValues(m.Name()).Observe(time.Since(started).Seconds())
+		asked = answer(asked, err)
 		if ctx.Err() != nil {
 			return
 		}
@@ -65,14 +73,30 @@ func (a *Agent) manage(ctx context.Context, m Manager, box *mailbox) {
 			continue
 		}
 		backoff = 0
-		a.reports.put(m.Name(), reports)
+		a.say(m.Name(), a.reports.put(m.Name(), reports), change.Requests)
 		if !converged {
 			converged = true
 			a.metrics.converged.WithLabelValues(m.Name()).Set(time.Since(began).Seconds())
 			a.log.Info("converged", "manager", m.Name(), "took", time.Since(began).String(), "ports", len(state.Ports), "routers", len(state.Routers))
 		}
-		change = Change{Keys: map[desired.Key]struct{}{}}
+		for key := range change.Requests { // what is done needs no explanation any more
+			if !a.reports.waits(m.Name(), key) {
+				delete(change.Requests, key)
+			}
+		}
+		change = Change{Keys: map[desired.Key]struct{}{}, Requests: change.Requests}
 	}
+}
+
+// errNothingYet is why a manager did not look.
+var errNothingYet = errors.New("there is no complete state yet")
+
+// answer tells those who asked how it went.
+func answer(asked []chan<- error, err error) []chan<- error {
+	for _, done := range asked {
+		done <- err // has room
+	}
+	return nil
 }
 
 // safely is Apply that survives a panic.

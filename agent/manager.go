@@ -32,4 +32,8 @@ type Manager interface {
 type Change struct {
 	Full bool                     // look at everything: start, resync, after an error, periodic check
 	Keys map[desired.Key]struct{} // items that were put or deleted since; empty with a bare Wake
+
+	// Requests are the API requests because of which things were changed, as far as they are known, for logs: of
+	// Keys, and of what was changed before and is not up yet.
+	Requests map[desired.Key]string
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
@@ -24,7 +25,7 @@ type metrics struct {
 	converged *prometheus.GaugeVec
 }
 
-func newMetrics() *metrics {
+func newMetrics(more []prometheus.Collector) *metrics {
 	m := &metrics{
 		registry:  prometheus.NewRegistry(),
 		connected: prometheus.NewGauge(prometheus.GaugeOpts{Name: "neutrino_agent_connected", Help: "1 while a server's stream is followed."}),
@@ -37,7 +38,9 @@ func newMetrics() *metrics {
 		failed:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "neutrino_agent_apply_errors_total", Help: "Batches that a manager could not apply."}, []string{"manager"}),
 		converged: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "neutrino_agent_converged_seconds", Help: "Time from the agent's start to the first applied state."}, []string{"manager"}),
 	}
+	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.registry.MustRegister(m.connected, m.items, m.unknown, m.sent, m.apply, m.failed, m.converged)
+	m.registry.MustRegister(more...)
 	return m
 }
 
@@ -51,7 +54,7 @@ func (a *Agent) serveMetrics() (stop func(), err error) {
 		return nil, fmt.Errorf("listen for metrics: %w", err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics.registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", a.Metrics())
 	web := &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: time.Minute,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
@@ -67,4 +70,9 @@ func (a *Agent) serveMetrics() (stop func(), err error) {
 		_ = web.Close()
 		<-done
 	}, nil
+}
+
+// Metrics serves what Prometheus may read.
+func (a *Agent) Metrics() http.Handler {
+	return promhttp.HandlerFor(a.metrics.registry, promhttp.HandlerOpts{})
 }

@@ -1,8 +1,11 @@
 package agent
 
 import (
+	"context"
+	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"neutrino/desired"
 )
@@ -11,6 +14,7 @@ import (
 type reports struct {
 	mu     sync.Mutex
 	all    map[reportKey]desired.Report
+	since  map[reportKey]time.Time // when they began to say so
 	dirty  map[reportKey]bool
 	looked map[string]bool // managers that have looked at the host: what they have not reported is not there
 	told   map[string]bool // those of which the server has got everything
@@ -28,7 +32,7 @@ type reportKey struct {
 
 func newReports() *reports {
 	return &reports{
-		all: map[reportKey]desired.Report{}, dirty: map[reportKey]bool{},
+		all: map[reportKey]desired.Report{}, since: map[reportKey]time.Time{}, dirty: map[reportKey]bool{},
 		looked: map[string]bool{}, told: map[string]bool{}, wake: make(chan struct{}, 1),
 	}
 }
@@ -40,8 +44,9 @@ func (r *reports) poke() {
 	}
 }
 
-// put notes what a manager reports after it has looked; what says nothing new is not sent again.
-func (r *reports) put(manager string, list []desired.Report) {
+// put notes what a manager reports after it has looked, and gives what is new; what says nothing new is not sent
+// again.
+func (r *reports) put(manager string, list []desired.Report) (news []desired.Report) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, report := range list {
@@ -52,15 +57,29 @@ func (r *reports) put(manager string, list []desired.Report) {
 			continue
 		case report.Gone:
 			delete(r.all, key)
+			delete(r.since, key)
 		default:
+			if !there || have.Up != report.Up || have.Reason != report.Reason {
+				r.since[key] = time.Now()
+			}
 			r.all[key] = report
 		}
 		r.dirty[key] = true
+		news = append(news, report)
 	}
 	if len(r.dirty) > 0 || !r.looked[manager] {
 		r.looked[manager] = true
 		r.poke()
 	}
+	return news
+}
+
+// waits says whether a layer has something that is not up yet.
+func (r *reports) waits(layer string, key desired.Key) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	report, there := r.all[reportKey{key.Kind, key.ID, layer}]
+	return there && !report.Up
 }
 
 // greet notes which server is followed: it gets all reports and a heartbeat at once.
@@ -69,6 +88,21 @@ func (r *reports) greet(server, epoch string) {
 	defer r.mu.Unlock()
 	r.server, r.epoch = server, epoch
 	r.again()
+}
+
+// followed is the server that was greeted last; "" is none.
+func (r *reports) followed() (server, epoch string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.server, r.epoch
+}
+
+// beat makes a heartbeat due.
+func (r *reports) beat() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.fresh = true
+	r.poke()
 }
 
 // lost notes that the server did not get what was taken.
@@ -121,4 +155,42 @@ func (r *reports) take() (server string, out desired.Reports, heartbeat bool) {
 	}
 	clear(r.dirty)
 	return r.server, out, heartbeat
+}
+
+// say logs what became of things. With the id of the API request one search of all logs shows the way of a change
+// from the call to the host; what nobody asked for just now (a restart finds a thousand ports) is only said with
+// --verbose, unless it does not work.
+func (a *Agent) say(layer string, news []desired.Report, made map[desired.Key]string) {
+	for _, r := range news {
+		request := made[desired.Key{Kind: r.Kind, ID: r.ID}]
+		if r.Kind == desired.KindFloatingIP { // it came inside of its router's item
+			request = sole(made)
+		}
+		text, level, words := string(r.Kind)+" is up", slog.LevelInfo, []any{"id", r.ID, "layer", layer}
+		switch {
+		case r.Gone:
+			text = string(r.Kind) + " is gone"
+		case !r.Up:
+			text, words = string(r.Kind)+" is not up", append(words, "reason", r.Reason)
+		}
+		if request == "" && (r.Up || r.Gone) {
+			level = slog.LevelDebug
+		}
+		if request != "" {
+			words = append(words, "request_id", request)
+		}
+		a.log.Log(context.Background(), level, text, words...)
+	}
+}
+
+// sole is the request that made all of the changes; "" when there were several.
+func sole(made map[desired.Key]string) string {
+	found := ""
+	for _, request := range made {
+		if found != "" && found != request {
+			return ""
+		}
+		found = request
+	}
+	return found
 }

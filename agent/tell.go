@@ -37,7 +37,7 @@ func (a *Agent) tell(ctx context.Context) {
 		}
 		out.Host = a.options.Host
 		if (heartbeat || fresh) && a.options.Describe != nil {
-			out.Agents = a.options.Describe()
+			out.Agents = a.describe()
 		}
 		if len(out.Agents) == 0 && len(out.Reports) == 0 && len(out.Complete) == 0 {
 			continue

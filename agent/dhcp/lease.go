@@ -38,23 +38,49 @@ func ServedBy(state *desired.State, network, host string) *desired.Port {
 	return found
 }
 
-// NeedsMetadata says for which families the network's own namespace must answer for metadata: for
+// Metadata says which networks' own namespaces answer for metadata.
+type Metadata int
+
+// Those where no router does (enable_isolated_metadata), none, or all (force_metadata).
+const (
+	MetadataIsolated Metadata = iota
+	MetadataNever
+	MetadataAlways
+)
+
+// leads says whether DHCP leads the clients of an IPv4 subnet to metadata.
+func (m Metadata) leads(s desired.Subnet, hops map[netip.Addr]bool) bool {
+	return m == MetadataAlways || m == MetadataIsolated && isolated(s, hops)
+}
+
+// NeedsMetadata says for which families the namespace of a network's DHCP port must answer for metadata: for
 // IPv4 when some subnet with DHCP has no router at its gateway address, for IPv6 when there is no
-// router at all (a router's interface carries the metadata address, which can be there only once).
-func NeedsMetadata(state *desired.State, network string) (v4, v6 bool) {
-	n := state.Networks[network]
-	if n == nil {
+// router at all. Guests find the address of IPv6 on their own network, where it can be only once: a router's interface
+// has it, or else the first of the network's DHCP ports.
+func NeedsMetadata(state *desired.State, server *desired.Port, m Metadata) (v4, v6 bool) {
+	n := state.Networks[server.NetworkID]
+	if n == nil || m == MetadataNever {
 		return false, false
 	}
-	hops, routed := routers(state, network)
+	hops, routed := routers(state, n.ID)
 	for _, s := range n.Subnets {
 		if s.CIDR.Addr().Is4() {
-			v4 = v4 || s.EnableDHCP && isolated(s, hops)
+			v4 = v4 || s.EnableDHCP && m.leads(s, hops)
 		} else {
-			v6 = v6 || !routed
+			v6 = v6 || !routed && first(state, server)
 		}
 	}
 	return v4, v6
+}
+
+// first says whether a DHCP port is the first of its network's.
+func first(state *desired.State, server *desired.Port) bool {
+	for _, p := range state.PortsOf[server.NetworkID] {
+		if p.DeviceOwner == ownerDHCP && p.Host != "" && p.AdminStateUp && p.ID < server.ID {
+			return false
+		}
+	}
+	return true
 }
 
 // routers are the addresses of router interfaces on a network.
@@ -80,9 +106,39 @@ func isolated(s desired.Subnet, hops map[netip.Addr]bool) bool {
 type setting struct {
 	network *desired.Network
 	server  *desired.Port
-	hops    map[netip.Addr]bool // router interfaces
-	domain  string              // without the last dot
+	hops    map[netip.Addr]bool     // router interfaces
+	servers map[string][]netip.Addr // subnet id → addresses of all that serve the network, sorted
+	domain  string                  // without the last dot
 	lease   time.Duration
+
+	metadata Metadata
+}
+
+// serversOf are the addresses of all DHCP ports of a network by subnet: all answer for DNS, and all lease alike.
+func serversOf(state *desired.State, network string) map[string][]netip.Addr {
+	servers := map[string][]netip.Addr{}
+	for _, p := range state.PortsOf[network] {
+		if p.DeviceOwner != ownerDHCP || p.Host == "" || !p.AdminStateUp {
+			continue
+		}
+		for _, f := range p.FixedIPs {
+			servers[f.SubnetID] = append(servers[f.SubnetID], f.IP)
+		}
+	}
+	for _, list := range servers {
+		slices.SortFunc(list, netip.Addr.Compare)
+	}
+	return servers
+}
+
+// shared says whether other hosts serve the network, too.
+func (s *setting) shared() bool {
+	for _, list := range s.servers {
+		if len(list) > 1 {
+			return true
+		}
+	}
+	return false
 }
 
 // client computes what a port gets. With an error the port is served, but not with all it should get.
@@ -130,7 +186,7 @@ func (s *setting) lease4(p *desired.Port) (*dhcp.Lease4, error) {
 			Duration: s.lease, Extra: extra,
 		}
 		if len(l.DNS) == 0 {
-			l.DNS = []netip.Addr{server}
+			l.DNS = s.servers[subnet.ID]
 		}
 		l.Routes = s.routes(subnet, server, &l.Router)
 		return l, err
@@ -157,7 +213,7 @@ func (s *setting) routes(subnet desired.Subnet, server netip.Addr, router *netip
 		ownMetadata = ownMetadata || r.Destination == netip.PrefixFrom(metadataAddr, 32)
 		list = append(list, dhcp.Route{Destination: r.Destination, NextHop: r.NextHop})
 	}
-	if isolated(subnet, s.hops) && !ownMetadata {
+	if s.metadata.leads(subnet, s.hops) && !ownMetadata {
 		list = append(list, dhcp.Route{Destination: netip.PrefixFrom(metadataAddr, 32), NextHop: server})
 	}
 	if router.IsValid() && len(list) > 0 {
@@ -183,8 +239,8 @@ func (s *setting) lease6(p *desired.Port) (*dhcp.Lease6, error) {
 			}
 		}
 		servers := subnet.DNS
-		if own := s.own(subnet.ID); len(servers) == 0 && own.IsValid() {
-			servers = []netip.Addr{own}
+		if len(servers) == 0 {
+			servers = s.servers[subnet.ID]
 		}
 		for _, a := range servers {
 			if a.Is6() && !slices.Contains(l.DNS, a) {

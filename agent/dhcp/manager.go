@@ -15,6 +15,7 @@ import (
 
 	"neutrino/address"
 	"neutrino/agent"
+	"neutrino/agent/stray"
 	"neutrino/dataplane/dhcp"
 	"neutrino/dataplane/dns"
 	"neutrino/desired"
@@ -32,6 +33,9 @@ type Options struct {
 	Domain  string         // of networks without one; "" means openstacklocal
 	Lease   time.Duration  // 0 means 24 hours, negative for ever
 	Forward *dns.Forwarder // for names that are not the networks' own
+	Strays  *stray.List    // gives strays their time of grace; nil: none
+
+	Metadata Metadata // which networks lead to metadata
 }
 
 // Manager implements agent.Manager. Make one with New.
@@ -101,7 +105,7 @@ func (m *Manager) Apply(ctx context.Context, state *desired.State, change agent.
 	}
 	var err error
 	if change.Full {
-		err = m.removeStrays(ctx)
+		err = m.removeStrays(ctx, state)
 	}
 	m.retryLater()
 	return reports, err
@@ -148,8 +152,8 @@ func (m *Manager) touched(state *desired.State, change agent.Change) map[string]
 			if old, known := m.where[key.ID]; known {
 				port(old, key.ID)
 			} else if p == nil {
-				for id, s := range m.services { // it may have been a router's or the DHCP port
-					if s.place.PortID == key.ID || len(s.common.hops) > 0 {
+				for id, s := range m.services { // it may have been a router's or a DHCP port
+					if s.place.PortID == key.ID || len(s.common.hops) > 0 || s.common.shared() {
 						networks[id] = nil
 					}
 				}
@@ -179,7 +183,7 @@ func (m *Manager) network(ctx context.Context, state *desired.State, id string, 
 	before := s.problem
 	n := state.Networks[id]
 	hops, _ := routers(state, id)
-	common := setting{network: n, server: server, hops: hops, domain: m.domain(n), lease: m.options.Lease}
+	common := setting{network: n, server: server, hops: hops, servers: serversOf(state, id), domain: m.domain(n), lease: m.options.Lease, metadata: m.options.Metadata}
 	if ports == nil || !reflect.DeepEqual(common, s.common) {
 		s.common, s.ports, ports = common, map[string]*binding{}, nil
 		for _, p := range state.PortsOf[id] {
@@ -194,7 +198,7 @@ func (m *Manager) network(ctx context.Context, state *desired.State, id string, 
 		}
 	}
 	if ports == nil {
-		s.problem = m.ensure(ctx, s, placeOf(state, n, server))
+		s.problem = m.ensure(ctx, s, PlaceOf(state, n, server, m.options.Metadata))
 	} else if s.problem == nil {
 		s.dhcp.SetTable(s.table())
 		s.dns.SetZone(s.zone())
@@ -280,6 +284,9 @@ func (s *service) table() *dhcp.Table {
 	for _, b := range s.ports {
 		clients[b.port.MAC] = b.client
 	}
+	if own, ok := SelfAddress(s.common.network, s.common.server); ok && clients[s.common.server.MAC] == nil {
+		clients[s.common.server.MAC] = dhcp.SelfLease(own) // for agent/probe
+	}
 	return &dhcp.Table{Clients: clients, DUID: dhcp.DUID(s.common.network.ID)}
 }
 
@@ -359,19 +366,28 @@ func gone(portID string) desired.Report {
 	return desired.Report{Kind: desired.KindPort, ID: portID, Layer: desired.LayerDHCP, Gone: true}
 }
 
-// removeStrays removes namespaces of networks that are not served here.
-func (m *Manager) removeStrays(ctx context.Context) error {
-	names, err := m.machine.List(prefix)
+// FindStrays implements agent.Tidier: places of networks that are not served here.
+func (m *Manager) FindStrays(ctx context.Context, state *desired.State) ([]stray.Thing, error) {
+	return m.machine.Strays(ctx, prefix, func(namespace string) bool {
+		id := strings.TrimPrefix(namespace, prefix)
+		return m.services[id] != nil || ServedBy(state, id, m.options.Host) != nil
+	})
+}
+
+// removeStrays removes strays whose time is over.
+func (m *Manager) removeStrays(ctx context.Context, state *desired.State) error {
+	found, err := m.FindStrays(ctx, state)
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		if m.services[strings.TrimPrefix(name, prefix)] != nil {
+	for _, t := range m.options.Strays.Found(m.Name(), found) {
+		err := m.machine.RemoveStray(ctx, t)
+		m.options.Strays.Removed(m.Name(), t, err)
+		if err != nil {
+			m.log.Error("stray is not removed", "kind", t.Kind, "name", t.Name, "error", err)
 			continue
 		}
-		if err := m.machine.Remove(ctx, name); err != nil {
-			m.log.Error("stray namespace is not removed", "namespace", name, "error", err)
-		}
+		m.log.Info("stray removed", "kind", t.Kind, "name", t.Name, "why", t.Why)
 	}
 	return nil
 }

@@ -1,8 +1,9 @@
 // Package firewall turns security groups and port security into flows of br-int. It is pure.
 //
-// A packet from a port with port security enters at TableSpoof with its OpenFlow port in reg5 and its
+// A packet from a port with port security enters at TableSpoof with its port's number in reg5 and its
 // network in reg6; what may pass goes on to TableForward. A packet towards such a port enters at
-// TableIngress with its OpenFlow port in reg7, and leaves by reg7.
+// TableIngress with that port's number in reg7, and goes on to TableOut. A port's number is its OpenFlow port;
+// subports of trunks have numbers that are no OpenFlow ports.
 //
 // Stateful: every packet in a connection's original direction must meet a rule, replies and related
 // packets pass because the connection is known. So a connection whose rule is gone is cut: its next
@@ -28,14 +29,15 @@ const (
 	TableForward     = 80 // where to (the l2 room's)
 	TableIngress     = 90 // the connection tracker, for packets to ports
 	TableIngressRule = 91 // rules for packets to ports
-	TableCommitIn    = 92 // new connections are noted, and out
+	TableCommitIn    = 92 // new connections are noted
+	TableOut         = 95 // out to the port
 )
 
 // The registers.
 const (
-	RegIn      = 5 // OpenFlow port that the packet came from
+	RegIn      = 5 // number of the port that the packet came from; 0: from no port of the host
 	RegNetwork = 6 // local VLAN of its network; also the connection tracker's zone
-	RegOut     = 7 // OpenFlow port that it goes to
+	RegOut     = 7 // number of the port that it goes to
 )
 
 // Priorities in the rule tables.
@@ -67,7 +69,7 @@ func Base() []openflow.Flow {
 		accept        openflow.Actions
 	}{
 		{TableEgress, TableCommitOut, openflow.Actions{openflow.Resubmit(TableForward)}},
-		{TableIngressRule, TableCommitIn, openflow.Actions{openflow.OutputReg(RegOut)}},
+		{TableIngressRule, TableCommitIn, openflow.Actions{openflow.Resubmit(TableOut)}},
 	} {
 		flows = append(flows,
 			openflow.Flow{Table: side.rules, Priority: prioInvalid, Match: openflow.Match{openflow.CTState(tracked|openflow.CTInvalid, 0)}},
@@ -93,7 +95,7 @@ func Base() []openflow.Flow {
 		}
 		flows = append(flows, openflow.Flow{Table: side.commit, Priority: 0, Actions: side.accept})
 	}
-	return flows
+	return append(flows, openflow.Flow{Table: TableOut, Actions: openflow.Actions{openflow.OutputReg(RegOut)}})
 }
 
 // Numbers gives the number of a remote group's conjunction.
@@ -103,41 +105,41 @@ type Numbers interface {
 
 // Port makes the flows of a port with port security. groups are its security groups that are
 // known; a group that is not lets nothing pass. reasons says what could not be turned into flows.
-func Port(p *desired.Port, ofport uint32, groups []*desired.SecurityGroup, n Numbers) (flows []openflow.Flow, reasons []string) {
+func Port(p *desired.Port, number uint32, groups []*desired.SecurityGroup, n Numbers) (flows []openflow.Flow, reasons []string) {
 	stateful := true
 	for _, g := range groups {
 		stateful = stateful && g.Stateful
 	}
-	flows = spoof(p, ofport)
-	flows = append(flows, track(ofport, stateful)...)
-	flows = append(flows, needed(ofport)...)
-	rules, reasons := rules(ofport, groups, n)
+	flows = spoof(p, number)
+	flows = append(flows, track(number, stateful)...)
+	flows = append(flows, needed(number)...)
+	rules, reasons := rules(number, groups, n)
 	return append(flows, rules...), reasons
 }
 
-// identity is a source that a port may use.
-type identity struct {
-	mac    address.MAC
-	prefix netip.Prefix
+// Identity is a source that a port may use.
+type Identity struct {
+	MAC    address.MAC
+	Prefix netip.Prefix
 }
 
-// identities are the fixed addresses, the link-local addresses of all MACs, and the allowed pairs.
-func identities(p *desired.Port) []identity {
-	seen := map[identity]bool{}
-	var ids []identity
-	add := func(id identity) {
+// Identities are a port's fixed addresses, the link-local addresses of all its MACs, and the allowed pairs; each once.
+func Identities(p *desired.Port) []Identity {
+	seen := map[Identity]bool{}
+	var ids []Identity
+	add := func(id Identity) {
 		if !seen[id] {
 			seen[id] = true
 			ids = append(ids, id)
 		}
 	}
-	linkLocal := func(m address.MAC) { add(identity{m, netip.PrefixFrom(m.LinkLocal(), 128)}) }
+	linkLocal := func(m address.MAC) { add(Identity{m, netip.PrefixFrom(m.LinkLocal(), 128)}) }
 	for _, f := range p.FixedIPs {
-		add(identity{p.MAC, netip.PrefixFrom(f.IP, f.IP.BitLen())})
+		add(Identity{p.MAC, netip.PrefixFrom(f.IP, f.IP.BitLen())})
 	}
 	linkLocal(p.MAC)
 	for _, pair := range p.AddressPairs {
-		add(identity{pair.MAC, pair.IP})
+		add(Identity{pair.MAC, pair.IP})
 		linkLocal(pair.MAC)
 	}
 	return ids
@@ -165,9 +167,9 @@ var (
 
 // spoof lets a port's packets pass only under its own addresses, and lets it do what an instance
 // must do before it has one. All else from the port meets no flow, and is dropped.
-func spoof(p *desired.Port, ofport uint32) []openflow.Flow {
+func spoof(p *desired.Port, number uint32) []openflow.Flow {
 	var flows []openflow.Flow
-	in := openflow.InReg(RegIn, ofport)
+	in := openflow.InReg(RegIn, number)
 	pass := openflow.Actions{openflow.Resubmit(TableForward)}
 	check := openflow.Actions{openflow.Resubmit(TableTrackOut)}
 	add := func(priority uint16, actions openflow.Actions, terms ...openflow.Term) {
@@ -199,11 +201,11 @@ func spoof(p *desired.Port, ofport uint32) []openflow.Flow {
 			add(95, pass, terms...)
 		}
 	}
-	for _, id := range identities(p) {
-		src, from := openflow.Src(id.mac), openflow.From(id.prefix)
-		if id.prefix.Addr().Is4() {
+	for _, id := range Identities(p) {
+		src, from := openflow.Src(id.MAC), openflow.From(id.Prefix)
+		if id.Prefix.Addr().Is4() {
 			add(95, pass, append(transport(openflow.TypeIPv4, 68, 67), src, from)...)
-			add(95, pass, openflow.EthType(openflow.TypeARP), src, openflow.ARPSenderMAC(id.mac), openflow.ARPSender(id.prefix))
+			add(95, pass, openflow.EthType(openflow.TypeARP), src, openflow.ARPSenderMAC(id.MAC), openflow.ARPSender(id.Prefix))
 			add(65, check, src, from)
 			continue
 		}
@@ -211,9 +213,9 @@ func spoof(p *desired.Port, ofport uint32) []openflow.Flow {
 		for _, kind := range []uint8{133, 131, 132, 143} {
 			add(95, pass, append(icmp6(kind), src, from)...)
 		}
-		for _, option := range []address.MAC{id.mac, {}} { // the option is there, or is not
+		for _, option := range []address.MAC{id.MAC, {}} { // the option is there, or is not
 			add(95, pass, append(icmp6(135), src, from, openflow.NDSourceMAC(option))...)
-			add(95, pass, append(icmp6(136), src, openflow.NDTarget(id.prefix), openflow.NDTargetMAC(option))...)
+			add(95, pass, append(icmp6(136), src, openflow.NDTarget(id.Prefix), openflow.NDTargetMAC(option))...)
 		}
 		add(94, nil, append(icmp6(135), src, from)...) // any other solicitation or advertisement is a lie
 		add(65, check, src, from)
@@ -224,7 +226,7 @@ func spoof(p *desired.Port, ofport uint32) []openflow.Flow {
 
 // track sends a port's IP packets, in both directions, through the connection tracker, or past it
 // for stateless groups.
-func track(ofport uint32, stateful bool) []openflow.Flow {
+func track(number uint32, stateful bool) []openflow.Flow {
 	var flows []openflow.Flow
 	for _, t := range []uint16{openflow.TypeIPv4, openflow.TypeIPv6} {
 		out := openflow.Actions{openflow.Resubmit(TableEgress)}
@@ -236,19 +238,19 @@ func track(ofport uint32, stateful bool) []openflow.Flow {
 			in = openflow.Actions{openflow.CT(openflow.CTOptions{Reg: zone, Table: TableIngressRule})}
 		}
 		flows = append(flows,
-			openflow.Flow{Table: TableTrackOut, Priority: 50, Match: openflow.Match{openflow.InReg(RegIn, ofport), openflow.EthType(t)}, Actions: out},
-			openflow.Flow{Table: TableIngress, Priority: 50, Match: openflow.Match{openflow.InReg(RegOut, ofport), openflow.EthType(t)}, Actions: in})
+			openflow.Flow{Table: TableTrackOut, Priority: 50, Match: openflow.Match{openflow.InReg(RegIn, number), openflow.EthType(t)}, Actions: out},
+			openflow.Flow{Table: TableIngress, Priority: 50, Match: openflow.Match{openflow.InReg(RegOut, number), openflow.EthType(t)}, Actions: in})
 	}
 	return flows
 }
 
 // needed lets in what an instance can't live without, whatever its groups say.
-func needed(ofport uint32) []openflow.Flow {
-	out := openflow.InReg(RegOut, ofport)
-	deliver := openflow.Actions{openflow.Output(ofport)}
+func needed(number uint32) []openflow.Flow {
+	out := openflow.InReg(RegOut, number)
+	deliver := openflow.Actions{openflow.Resubmit(TableOut)}
 	flows := []openflow.Flow{
 		// A flooded packet is not for the one who sent it.
-		{Table: TableIngress, Priority: 200, Match: openflow.Match{out, openflow.InPort(ofport)}},
+		{Table: TableIngress, Priority: 200, Match: openflow.Match{out, openflow.InReg(RegIn, number)}},
 		{Table: TableIngress, Priority: 100, Match: openflow.Match{out, openflow.EthType(openflow.TypeARP)}, Actions: deliver},
 	}
 	for _, s := range []struct{ t, from, to uint16 }{{openflow.TypeIPv4, 67, 68}, {openflow.TypeIPv6, 547, 546}} {

@@ -12,11 +12,11 @@ import (
 // rules makes the flows of a port's security group rules. A rule with a remote group becomes the
 // second dimension of that group's conjunction; all rules and ports share the first, the group's
 // addresses (see Address), so that a member's coming or going costs a flow an address and direction.
-func rules(ofport uint32, groups []*desired.SecurityGroup, n Numbers) (flows []openflow.Flow, reasons []string) {
+func rules(number uint32, groups []*desired.SecurityGroup, n Numbers) (flows []openflow.Flow, reasons []string) {
 	conjoined := map[string]*openflow.Flow{} // the same match may serve several conjunctions
 	for _, g := range groups {
 		for _, r := range g.Rules {
-			matches, why := ruleMatches(ofport, r)
+			matches, why := ruleMatches(number, r)
 			if why != "" {
 				reasons = append(reasons, reason("rule %s: %s", r.ID, why))
 				continue
@@ -52,13 +52,13 @@ func rules(ofport uint32, groups []*desired.SecurityGroup, n Numbers) (flows []o
 
 // ruleMatches are the matches of a rule for a port, without its remote group. why says that flows
 // can't express the rule: then it lets nothing pass.
-func ruleMatches(ofport uint32, r desired.Rule) (matches []openflow.Match, why string) {
-	if why := senseless(r); why != "" {
+func ruleMatches(number uint32, r desired.Rule) (matches []openflow.Match, why string) {
+	if why := Senseless(r); why != "" {
 		return nil, why
 	}
-	base := openflow.Match{openflow.InReg(RegIn, ofport)}
+	base := openflow.Match{openflow.InReg(RegIn, number)}
 	if r.Ingress {
-		base = openflow.Match{openflow.InReg(RegOut, ofport)}
+		base = openflow.Match{openflow.InReg(RegOut, number)}
 	}
 	kind := uint16(openflow.TypeIPv4)
 	if r.IPv6 {
@@ -95,9 +95,9 @@ func ruleMatches(ofport uint32, r desired.Rule) (matches []openflow.Match, why s
 	return nil, reason("ports of protocol %d can't be matched by Open vSwitch", r.Protocol)
 }
 
-// senseless says what makes a rule impossible to express; "" when nothing does. The server lets no
-// such rule in, but a rule that is read wrongly would let in more than it says.
-func senseless(r desired.Rule) string {
+// Senseless says what makes a rule impossible to express, whatever enforces it; "" when nothing does. The server
+// lets no such rule in, but a rule that is read wrongly would let in more than it says.
+func Senseless(r desired.Rule) string {
 	icmp := r.Protocol == openflow.ProtoICMP || r.Protocol == openflow.ProtoICMPv6
 	switch {
 	case r.Protocol > 255:

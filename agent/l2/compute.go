@@ -15,10 +15,16 @@ import (
 // must be reported: those of this host, and those that were. Nothing is written yet.
 func (m *Manager) compute(state *desired.State, change agent.Change, replugged []string, everything bool) map[string]bool {
 	ports, networks, hosts := map[string]bool{}, map[string]bool{}, map[string]bool{}
-	for _, id := range replugged {
-		ports[id] = true
-		if p := state.Ports[id]; p != nil {
-			networks[p.NetworkID] = true
+	if len(replugged) > 0 {
+		carried := m.subPortsOf(state)
+		for _, id := range replugged {
+			ports[id] = true
+			if p := state.Ports[id]; p != nil {
+				networks[p.NetworkID] = true
+			}
+			for _, p := range carried[id] {
+				ports[p.ID], networks[p.NetworkID] = true, true
+			}
 		}
 	}
 	members := map[desired.Key]bool{}
@@ -46,7 +52,7 @@ func (m *Manager) compute(state *desired.State, change agent.Change, replugged [
 			}
 		case desired.KindSecurityGroup:
 			for id, p := range state.Ports {
-				if p.Host == m.options.Host && slices.Contains(p.SecurityGroups, key.ID) {
+				if p.Wired(m.options.Host) && slices.Contains(p.SecurityGroups, key.ID) {
 					ports[id], networks[p.NetworkID] = true, true // a port that is wired now is flooded to
 				}
 			}
@@ -73,7 +79,7 @@ func (m *Manager) compute(state *desired.State, change agent.Change, replugged [
 	m.groups(state, members)
 	m.base()
 	for name := range hosts {
-		m.set(brTun, "host/"+name, hostFlows(state.Hosts[name], m.options.Host))
+		m.set(brTun, "host/"+name, m.hostFlows(state.Hosts[name]))
 	}
 	for id := range ports {
 		m.port(state, id)
@@ -254,13 +260,18 @@ func (m *Manager) port(state *desired.State, id string) {
 	var inside, tunnel []openflow.Flow
 	switch {
 	case p == nil || n == nil:
-	case p.Host == m.options.Host:
+	case p.Wired(m.options.Host):
 		if why := m.whyNot(state, p); why == "" {
 			inside = m.localFlows(state, p, n)
 		}
-	case tunnelTypes[n.Type] != "" && m.hasLocal(state, n.ID):
-		if h := state.Hosts[p.Host]; h != nil && h.TunnelIP.Is4() && p.AdminStateUp {
-			tunnel = remoteFlows(p, m.vlan(n.ID), uint64(n.SegmentationID), h.TunnelIP, m.facts.patch[tunnelTypes[n.Type]])
+	case m.hasLocal(state, n.ID) && p.AdminStateUp:
+		by, h := m.tunnelPort(n.Type), state.Hosts[p.Host]
+		if by != "" && !m.meets(h) {
+			break // nobody here knows the way
+		}
+		inside = awayFlows(p, m.way(n))
+		if by != "" {
+			tunnel = remoteFlows(p, m.vlan(n.ID), uint64(n.SegmentationID), h.TunnelIP, m.facts.patch[by])
 		}
 	}
 	m.set(brInt, "port/"+id, inside)
@@ -276,7 +287,7 @@ func (m *Manager) whyNot(state *desired.State, p *desired.Port) string {
 // hasLocal says whether a port of the network is bound here.
 func (m *Manager) hasLocal(state *desired.State, network string) bool {
 	for _, p := range state.PortsOf[network] {
-		if p.Host == m.options.Host {
+		if p.Wired(m.options.Host) {
 			return true
 		}
 	}
@@ -311,25 +322,36 @@ func (m *Manager) network(state *desired.State, id string) {
 	}
 	m.see(state, id)
 
-	w := way{vlan: vlan}
-	bridge := m.options.Mappings[n.Physical]
+	w := m.way(n)
 	switch {
 	case !n.AdminStateUp:
-	case tunnelTypes[n.Type] != "":
-		w.out = m.facts.patch[patchTun]
-		m.set(brTun, key, tunnelFlows(n, vlan, m.remoteHosts(state, id), m.facts.patch[tunnelTypes[n.Type]], m.facts.patch[patchInt]))
+	case m.tunnelPort(n.Type) != "":
+		m.set(brTun, key, tunnelFlows(n, vlan, m.remoteHosts(state, id), m.facts.patch[m.tunnelPort(n.Type)], m.facts.patch[patchInt]))
 	case n.Type == "flat" || n.Type == "vlan":
-		w.out = m.facts.patch["int-"+bridge]
+		bridge := m.options.Mappings[n.Physical]
 		m.set(bridge, key, physicalFlows(n, vlan, m.facts.phys[bridge]))
 	}
 	var locals []localPort
 	for _, port := range slices.Sorted(maps.Keys(state.PortsOf[id])) {
 		p := state.Ports[port]
-		if p.Host == m.options.Host && n.AdminStateUp && m.why(state, p) == "" {
-			locals = append(locals, localPort{p, uint32(m.facts.ports[port].OFPort)})
+		if p.Wired(m.options.Host) && n.AdminStateUp && m.why(state, p) == "" {
+			locals = append(locals, localPort{p, m.placeOf(p), m.guards(p)})
 		}
 	}
 	m.set(brInt, key, networkFlows(n, w, locals))
+}
+
+// way is how a network leaves br-int; one that is down does not.
+func (m *Manager) way(n *desired.Network) way {
+	w := way{vlan: m.vlan(n.ID)}
+	switch {
+	case !n.AdminStateUp:
+	case m.tunnelPort(n.Type) != "":
+		w.out = m.facts.patch[patchTun]
+	case n.Type == "flat" || n.Type == "vlan":
+		w.out = m.facts.patch[peerName("int-", m.options.Mappings[n.Physical])]
+	}
+	return w
 }
 
 // see notes which ports a network has.
@@ -346,7 +368,7 @@ func (m *Manager) remoteHosts(state *desired.State, network string) []netip.Addr
 	var out []netip.Addr
 	for _, p := range state.PortsOf[network] {
 		h := state.Hosts[p.Host]
-		if p.Host != m.options.Host && h != nil && h.TunnelIP.Is4() && !slices.Contains(out, h.TunnelIP) {
+		if p.Host != m.options.Host && m.meets(h) && !slices.Contains(out, h.TunnelIP) {
 			out = append(out, h.TunnelIP)
 		}
 	}

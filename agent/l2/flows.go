@@ -1,7 +1,10 @@
 package l2
 
 import (
+	"bytes"
+	"maps"
 	"net/netip"
+	"slices"
 
 	"neutrino/address"
 	"neutrino/agent/firewall"
@@ -11,8 +14,14 @@ import (
 
 // The tables of br-int that are not the firewall's.
 const (
-	tableClassify = 0 // where a packet comes from: its port and network
+	tableClassify = 0  // where a packet comes from: its port and network
+	tableRate     = 55 // a port's second limit of what it sends
+	tableMark     = 56 // a port's DSCP mark
+	tableInner    = 57 // whether a subport's packets have a second tag
+	tableLocal    = 58 // the local VLAN of what came from another bridge becomes its network
 	tableForward  = firewall.TableForward
+	tableFlood    = 82 // the further pieces of long lists of ports
+	tableRateIn   = 85 // a port's second limit of what it gets
 	tableDeliver  = firewall.TableIngress
 )
 
@@ -23,13 +32,39 @@ const (
 	tunFromNet  = 5  // which network it is of
 	tunTo       = 20 // to which host
 	tunFlood    = 22 // to all hosts that have the network
+	tunMore     = 23 // the further pieces of long lists of hosts
 )
 
 var unspecified = netip.MustParsePrefix("0.0.0.0/32")
 
+// Priorities of what crosses to and from physical networks, as operators know them from the original's
+// documents: what is a network's, above what is refused, above the rest of the bridge's traffic.
+const (
+	prioOut      = 4 // a physical bridge: a network's local VLAN becomes the provider's
+	prioIn       = 3 // br-int: the provider's VLAN becomes the network's local VLAN
+	prioRefused  = 2 // both: all else between the bridges
+	prioOrdinary = 1 // a physical bridge: traffic that is none of ours
+)
+
 // base sets the flows that don't depend on ports or networks.
 func (m *Manager) base() {
-	m.set(brInt, "base", append(firewall.Base(), openflow.Flow{Table: tableClassify}))
+	inside := append(firewall.Base(), openflow.Flow{Table: tableClassify}, openflow.Flow{
+		Table: tableLocal, Match: openflow.Match{openflow.Tagged()},
+		Actions: openflow.Actions{openflow.MoveBits(openflow.VLANID, openflow.Reg(firewall.RegNetwork), 12), openflow.PopVLAN(),
+			openflow.Resubmit(tableForward)},
+	})
+	for _, bridge := range m.options.Mappings {
+		if port := m.facts.patch[peerName("int-", bridge)]; port != 0 {
+			inside = append(inside, openflow.Flow{Table: tableClassify, Priority: prioRefused, Match: openflow.Match{openflow.InPort(port)}})
+		}
+		if port := m.facts.phys[bridge]; port != 0 {
+			m.set(bridge, "base", []openflow.Flow{
+				{Priority: prioOrdinary, Actions: openflow.Actions{openflow.Normal()}},
+				{Priority: prioRefused, Match: openflow.Match{openflow.InPort(port)}},
+			})
+		}
+	}
+	m.set(brInt, "base", inside)
 	in, out := m.facts.patch[patchInt], uint32(0)
 	flows := []openflow.Flow{
 		{Table: tunClassify},
@@ -47,16 +82,11 @@ func (m *Manager) base() {
 	if in != 0 {
 		m.set(brTun, "base", flows)
 	}
-	for _, bridge := range m.options.Mappings {
-		if port := m.facts.phys[bridge]; port != 0 {
-			m.set(bridge, "base", []openflow.Flow{{Priority: 2, Match: openflow.Match{openflow.InPort(port)}}})
-		}
-	}
 }
 
 // hostFlows lets tunnel packets in from another host.
-func hostFlows(h *desired.Host, self string) []openflow.Flow {
-	if h == nil || h.Name == self || !h.TunnelIP.Is4() {
+func (m *Manager) hostFlows(h *desired.Host) []openflow.Flow {
+	if !m.meets(h) || h.Name == m.options.Host {
 		return nil
 	}
 	return []openflow.Flow{{
@@ -74,8 +104,9 @@ type way struct {
 
 // localPort is a wired port of this host.
 type localPort struct {
-	port   *desired.Port
-	ofport uint32
+	port *desired.Port
+	place
+	guarded bool
 }
 
 // inNetwork matches packets of a network on br-int.
@@ -85,69 +116,97 @@ func inNetwork(vlan uint16) openflow.Term {
 
 // deliver hands a packet to a port: through the firewall, or straight.
 func deliver(p localPort) openflow.Actions {
-	if !p.port.PortSecurity {
-		return openflow.Actions{openflow.Output(p.ofport)}
+	switch {
+	case p.guarded:
+		return openflow.Actions{openflow.SetReg(firewall.RegOut, p.number()), openflow.Resubmit(tableDeliver)}
+	case p.tag != 0:
+		return openflow.Actions{openflow.SetReg(firewall.RegOut, p.number()), openflow.Resubmit(firewall.TableOut)}
 	}
-	return openflow.Actions{openflow.SetReg(firewall.RegOut, p.ofport), openflow.Resubmit(tableDeliver)}
+	return openflow.Actions{openflow.Output(p.ofport)}
 }
 
 // networkFlows are a network's flows on br-int: in from its way out, flooding, and unknown
 // destinations. An address that no port here has leaves by the way out; what comes from there to an
 // unknown address goes only to ports that opted out of port security, for the others would drop it.
 func networkFlows(n *desired.Network, w way, locals []localPort) []openflow.Flow {
-	var flood, open, tagged openflow.Actions
+	var flood, open []openflow.Actions
+	var tagged openflow.Actions
 	for _, p := range locals {
-		flood = append(flood, deliver(p)...)
-		if !p.port.PortSecurity {
-			open = append(open, deliver(p)...)
+		flood = append(flood, deliver(p))
+		if !p.guarded {
+			open = append(open, deliver(p))
 		}
 	}
 	var flows []openflow.Flow
 	if w.out != 0 {
 		tagged = append(openflow.PushVLAN(w.vlan), openflow.Output(w.out))
-		flood, open = append(flood, tagged...), append(open, tagged...)
-		enter := openflow.Flow{Table: tableClassify, Priority: 100, Match: openflow.Match{openflow.InPort(w.out), openflow.VLAN(w.vlan)}}
+		flood, open = append(flood, tagged), append(open, tagged)
+		enter := openflow.Flow{Table: tableClassify, Priority: prioIn, Match: openflow.Match{openflow.InPort(w.out), openflow.VLAN(w.vlan)}}
 		switch n.Type {
 		case "flat":
 			enter.Match[1] = openflow.Untagged()
+			enter.Actions = openflow.PushVLAN(w.vlan)
 		case "vlan":
 			enter.Match[1] = openflow.VLAN(uint16(n.SegmentationID))
+			enter.Actions = openflow.Actions{openflow.SetVLAN(w.vlan)}
 		}
-		if n.Type != "flat" {
-			enter.Actions = openflow.Actions{openflow.PopVLAN()}
-		}
-		enter.Actions = append(enter.Actions, openflow.SetReg(firewall.RegNetwork, uint32(w.vlan)), openflow.Resubmit(tableForward))
+		enter.Actions = append(enter.Actions, openflow.Resubmit(tableLocal))
 		flows = append(flows, enter)
 	}
 	flows = append(flows, sharedFlows(w.vlan, locals, tagged)...)
-	return append(flows,
-		openflow.Flow{Table: tableForward, Priority: 20, Match: openflow.Match{inNetwork(w.vlan), openflow.Multicast()}, Actions: flood},
-		openflow.Flow{Table: tableForward, Priority: 1, Match: openflow.Match{inNetwork(w.vlan)}, Actions: open})
+	flows = append(flows, pieces(openflow.Flow{Table: tableForward, Priority: 20, Match: openflow.Match{inNetwork(w.vlan), openflow.Multicast()}},
+		tableFlood, w.vlan, 0, flood)...)
+	return append(flows, pieces(openflow.Flow{Table: tableForward, Priority: 1, Match: openflow.Match{inNetwork(w.vlan)}},
+		tableFlood, w.vlan, 1, open)...)
+}
+
+// guards says whether br-int keeps a port to its addresses and security groups.
+func (m *Manager) guards(p *desired.Port) bool {
+	return p.PortSecurity && !m.options.NoFilter && !m.filteredBefore(p.ID)
 }
 
 // localFlows wire a port of this host on br-int.
 func (m *Manager) localFlows(state *desired.State, p *desired.Port, n *desired.Network) []openflow.Flow {
-	ofport, vlan := uint32(m.facts.ports[p.ID].OFPort), m.vlan(n.ID)
-	next := uint8(tableForward)
+	at, vlan := m.placeOf(p), m.vlan(n.ID)
+	next, guarded := uint8(tableForward), m.guards(p)
 	var flows []openflow.Flow
-	if p.PortSecurity {
+	if guarded {
 		next = firewall.TableSpoof
 		groups, _ := groupsOf(state, p)
 		var reasons []string
-		if flows, reasons = firewall.Port(p, ofport, groups, m.numbers); len(reasons) > 0 {
+		if flows, reasons = firewall.Port(p, at.number(), groups, m.numbers); len(reasons) > 0 {
 			m.log.Warn("rules that can't be applied let nothing pass", "port", p.ID, "reasons", reasons)
 		}
 	}
-	flows = append(flows, openflow.Flow{
-		Table: tableClassify, Priority: 100,
-		Match: openflow.Match{openflow.InPort(ofport), openflow.Untagged()}, // a tag would reach the physical network
-		Actions: openflow.Actions{openflow.SetReg(firewall.RegIn, ofport), openflow.SetReg(firewall.RegNetwork, uint32(vlan)),
-			openflow.Resubmit(next)},
-	})
+	qos := desired.QoSOf(p, n)
+	if qos == nil {
+		qos = &desired.QoS{}
+	}
+	further, next := sending(qos, at.number(), next)
+	limit, second := limits(qos.Egress, at.ofport, false)
+	if second != nil {
+		further = append(further, openflow.Flow{Table: tableRate, Priority: 1, Match: openflow.Match{openflow.InReg(firewall.RegIn, at.number())},
+			Actions: append(second, openflow.Resubmit(next))})
+		next = tableRate
+	}
+	flows = append(flows, further...)
+	enter := append(limit, openflow.SetReg(firewall.RegIn, at.number()), openflow.SetReg(firewall.RegNetwork, uint32(vlan)))
+	if at.tag != 0 {
+		flows = append(flows, subPortFlows(at, next)...)
+		enter, next = append(enter, openflow.PopVLAN()), tableInner
+	}
+	flows = append(flows, openflow.Flow{Table: tableClassify, Priority: 100, Match: at.enter(), Actions: append(enter, openflow.Resubmit(next))})
+	way := deliver(localPort{p, at, guarded})
+	limit, second = limits(qos.Ingress, at.ofport, true)
+	if second != nil {
+		flows = append(flows, openflow.Flow{Table: tableRateIn, Priority: 1, Match: openflow.Match{openflow.InReg(firewall.RegOut, at.number())},
+			Actions: append(second, way...)})
+		way = openflow.Actions{openflow.SetReg(firewall.RegOut, at.number()), openflow.Resubmit(tableRateIn)}
+	}
 	return append(flows, openflow.Flow{
 		Table: tableForward, Priority: 10,
 		Match:   openflow.Match{inNetwork(vlan), openflow.Dst(p.MAC)},
-		Actions: deliver(localPort{p, ofport}),
+		Actions: append(limit, way...),
 	})
 }
 
@@ -156,20 +215,34 @@ func (m *Manager) localFlows(state *desired.State, p *desired.Port, n *desired.N
 // address that is some port's own is that port's, by priority.
 func sharedFlows(vlan uint16, locals []localPort, out openflow.Actions) []openflow.Flow {
 	var flows []openflow.Flow
-	holders := map[address.MAC]openflow.Actions{}
+	holders := map[address.MAC][]openflow.Actions{}
 	for _, p := range locals {
 		for _, mac := range firewall.MACs(p.port)[1:] {
-			holders[mac] = append(holders[mac], deliver(p)...)
+			holders[mac] = append(holders[mac], deliver(p))
 		}
 	}
-	for mac, actions := range holders {
-		flows = append(flows, openflow.Flow{
-			Table: tableForward, Priority: 9,
-			Match:   openflow.Match{inNetwork(vlan), openflow.Dst(mac)},
-			Actions: append(actions, out...),
-		})
+	list := uint8(1)
+	for _, mac := range slices.SortedFunc(maps.Keys(holders), func(a, b address.MAC) int { return bytes.Compare(a[:], b[:]) }) {
+		if len(holders[mac]) >= perFlow {
+			list++
+		}
+		first := openflow.Flow{Table: tableForward, Priority: 9, Match: openflow.Match{inNetwork(vlan), openflow.Dst(mac)}}
+		flows = append(flows, pieces(first, tableFlood, vlan, list, append(holders[mac], out))...)
 	}
 	return flows
+}
+
+// awayFlows send what is for a port of another host out of br-int, and to nobody here: no port here is to read it, and
+// copies for those that opted out of port security (routers and DHCP among them) cost a tunnel a quarter more.
+func awayFlows(p *desired.Port, w way) []openflow.Flow {
+	if w.out == 0 || w.vlan == 0 {
+		return nil
+	}
+	return []openflow.Flow{{
+		Table: tableForward, Priority: 8,
+		Match:   openflow.Match{inNetwork(w.vlan), openflow.Dst(p.MAC)},
+		Actions: append(openflow.PushVLAN(w.vlan), openflow.Output(w.out)),
+	}}
 }
 
 // tunnelFlows are a network's flows on br-tun: in by its number, and flooding to the hosts that have it.
@@ -186,11 +259,19 @@ func tunnelFlows(n *desired.Network, vlan uint16, hosts []netip.Addr, tunnel, pa
 	if len(hosts) == 0 {
 		return flows
 	}
-	actions := openflow.Actions{openflow.PopVLAN(), openflow.SetTunnel(number)}
+	each := []openflow.Actions{{openflow.PopVLAN(), openflow.SetTunnel(number)}}
 	for _, ip := range hosts {
-		actions = append(actions, openflow.SetIP(openflow.TunDst, ip), openflow.Output(tunnel))
+		each = append(each, openflow.Actions{toHost(ip), openflow.Output(tunnel)})
 	}
-	return append(flows, openflow.Flow{Table: tunFlood, Priority: 1, Match: openflow.Match{openflow.VLAN(vlan)}, Actions: actions})
+	return append(flows, pieces(openflow.Flow{Table: tunFlood, Priority: 1, Match: openflow.Match{openflow.VLAN(vlan)}}, tunMore, vlan, 0, each)...)
+}
+
+// toHost names the host that a tunnel packet goes to.
+func toHost(ip netip.Addr) openflow.Action {
+	if ip.Is4() {
+		return openflow.SetIP(openflow.TunDst, ip)
+	}
+	return openflow.SetIP(openflow.TunDst6, ip)
 }
 
 // remoteFlows are the flows on br-tun for a port of another host: packets to it go to its host only,
@@ -200,7 +281,7 @@ func remoteFlows(p *desired.Port, vlan uint16, number uint64, host netip.Addr, t
 		return nil
 	}
 	in := openflow.VLAN(vlan)
-	there := openflow.Actions{openflow.PopVLAN(), openflow.SetTunnel(number), openflow.SetIP(openflow.TunDst, host), openflow.Output(tunnel)}
+	there := openflow.Actions{openflow.PopVLAN(), openflow.SetTunnel(number), toHost(host), openflow.Output(tunnel)}
 	var flows []openflow.Flow
 	flows = append(flows, openflow.Flow{Table: tunTo, Priority: 10, Match: openflow.Match{in, openflow.Dst(p.MAC)}, Actions: there})
 	for _, f := range p.FixedIPs {
@@ -242,7 +323,7 @@ func physicalFlows(n *desired.Network, vlan uint16, patch uint32) []openflow.Flo
 		change = openflow.SetVLAN(uint16(n.SegmentationID))
 	}
 	return []openflow.Flow{{
-		Priority: 4,
+		Priority: prioOut,
 		Match:    openflow.Match{openflow.InPort(patch), openflow.VLAN(vlan)},
 		Actions:  openflow.Actions{change, openflow.Normal()},
 	}}

@@ -1,6 +1,8 @@
 package l2
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"neutrino/agent"
@@ -41,5 +43,57 @@ func TestProviderNetworks(t *testing.T) {
 	r := b.apply(lost, port("l", "lost", 5, "g"))["l"]
 	if want := `physical network "physnet2" is not in this host's bridge mappings`; r.Up || r.Reason != want {
 		t.Errorf("reported %+v, want reason %q", r, want)
+	}
+}
+
+// What the operators' guide greps, in the form in which ovs-ofctl prints it when nothing is said.
+func TestProviderFlowsAsDocumented(t *testing.T) {
+	b := newBench(t)
+	b.external()
+	b.run("ovs-ofctl", "add-flow", b.path("br-ex.mgmt"), "priority=50,dl_type=0x88cc,actions=drop")
+	b.vsctl("--", "add-port", "br-ex", "mirror", "--", "set", "interface", "mirror", "type=dummy")
+	b.apply(
+		&desired.Network{ID: "flat", Type: "flat", Physical: "physnet1", AdminStateUp: true},
+		&desired.Network{ID: "vlan", Type: "vlan", Physical: "physnet1", SegmentationID: 300, AdminStateUp: true},
+		port("a", "flat", 1, "g"), port("b", "vlan", 2, "g"), group("g"))
+	b.plug("a")
+	b.plug("b")
+	b.settled()
+	number := func(iface string) string { return strings.TrimSpace(b.vsctl("get", "interface", iface, "ofport")) }
+	tag := func(port string) string { return strings.TrimSpace(b.vsctl("get", "port", port, "tag")) }
+	in, out := number("int-br-ex"), number("phy-br-ex")
+	for bridge, lines := range map[string][]string{
+		"br-ex": {
+			fmt.Sprintf("priority=4,in_port=%s,dl_vlan=%s actions=strip_vlan,NORMAL", out, tag("a")),
+			fmt.Sprintf("priority=4,in_port=%s,dl_vlan=%s actions=mod_vlan_vid:300,NORMAL", out, tag("b")),
+			fmt.Sprintf("priority=2,in_port=%s actions=drop", out),
+			"priority=1 actions=NORMAL",
+			"priority=50,dl_type=0x88cc actions=drop",
+		},
+		"br-int": {
+			fmt.Sprintf("priority=3,in_port=%s,vlan_tci=0x0000/0x1fff actions=mod_vlan_vid:%s,resubmit(,58)", in, tag("a")),
+			fmt.Sprintf("priority=3,in_port=%s,dl_vlan=300 actions=mod_vlan_vid:%s,resubmit(,58)", in, tag("b")),
+			fmt.Sprintf("priority=2,in_port=%s actions=drop", in),
+		},
+	} {
+		flows := b.run("ovs-ofctl", "--no-stats", "--no-names", "dump-flows", b.path(bridge+".mgmt"), "table=0")
+		for _, line := range lines {
+			if !strings.Contains(flows, line+"\n") {
+				t.Errorf("%s has no flow %q:\n%s", bridge, line, flows)
+			}
+		}
+	}
+	if ports := b.vsctl("list-ports", "br-ex"); ports != "eth2\nmirror\nphy-br-ex\n" {
+		t.Errorf("br-ex has the ports %q", ports)
+	}
+}
+
+func TestLongBridgeNames(t *testing.T) {
+	for bridge, want := range map[string]string{
+		"br-ex": "int-br-ex", "br-external": "int-br-external", "br-provider1": "int-br-prcebb81", "br-provider2": "int-br-pr6e8b65",
+	} {
+		if got := peerName("int-", bridge); got != want {
+			t.Errorf("the port to %s is called %s, want %s", bridge, got, want)
+		}
 	}
 }

@@ -93,6 +93,46 @@ func TestSwitchRestart(t *testing.T) {
 	b.reaches("after a restart of the switch", "a", hello, "b")
 }
 
+// A switch that starts anew is told to wait until its flows are there; but not where nobody would restore them,
+// and what somebody else has it wait for is theirs.
+func TestSwitchWaitsForItsFlows(t *testing.T) {
+	b := newBench(t)
+	b.external()
+	b.apply(vxlan("net", 100), port("a", "net", 1, "g"), port("b", "net", 2, "g"), group("g"))
+	b.plug("a")
+	b.plug("b")
+	b.settled()
+	waits := func() bool {
+		return strings.Contains(b.vsctl("--no-wait", "get", "Open_vSwitch", ".", "other_config"), "flow-restore-wait")
+	}
+	if waits() {
+		t.Fatal("a switch that runs is told to wait")
+	}
+	b.stopSwitch()
+	b.until("the next switch to be told to wait", waits)
+	b.startSwitch()
+	b.settled()
+	b.applyChange(fullChange)
+	if waits() {
+		t.Error("the switch still waits although its flows are there")
+	}
+	b.reaches("after a restart", "a", arp(1, macA, macA, ip4(1), broadcast, ip4(2)), "b")
+
+	b.vsctl("--no-wait", "set", "Open_vSwitch", ".", "other_config:flow-restore-wait=true")
+	b.applyChange(fullChange)
+	if !waits() {
+		t.Error("somebody else's wait was ended")
+	}
+	b.vsctl("--no-wait", "remove", "Open_vSwitch", ".", "other_config", "flow-restore-wait")
+
+	b.manager.Close()
+	b.stopSwitch()
+	time.Sleep(300 * time.Millisecond)
+	if waits() {
+		t.Error("the switch waits for an agent that is not there")
+	}
+}
+
 func TestDatabaseRestart(t *testing.T) {
 	b := newBench(t)
 	b.external()

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/hex"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/netip"
@@ -13,14 +12,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"neutrino/address"
 	"neutrino/agent"
+	"neutrino/agent/firewall/firewalltest"
 	"neutrino/dataplane/openflow"
 	"neutrino/desired"
 )
@@ -28,23 +26,24 @@ import (
 // bench is a real Open vSwitch with its dummy datapath, in a directory of the test's own: real
 // classifier, conjunctions and connection tracker, without devices, namespaces or privileges.
 type bench struct {
-	t       *testing.T
+	t       testing.TB
 	dir     string
 	manager *Manager
 	state   *desired.State
 	seen    map[string]int // tap → bytes of its capture that have been looked at
 
 	stopSwitch, stopDatabase func() // kill ovs-vswitchd and ovsdb-server
+	switchPID                int    // ovs-vswitchd
 }
 
 const (
-	hostA = "host-a"
+	hostA = firewalltest.HostName
 	hostB = "host-b"
 )
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
-func newBench(t *testing.T) *bench {
+func newBench(t testing.TB) *bench {
 	t.Helper()
 	for _, tool := range []string{"ovs-vswitchd", "ovsdb-server", "ovsdb-tool", "ovs-vsctl", "ovs-appctl"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -59,7 +58,7 @@ func newBench(t *testing.T) *bench {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	b.run("ovsdb-tool", "create", b.path("conf.db"), "/usr/share/openvswitch/vswitch.ovsschema")
 	b.startDatabase()
-	b.run("ovs-vsctl", "--db=unix:"+b.path("db.sock"), "--no-wait", "init")
+	b.vsctl("--no-wait", "init")
 	b.startSwitch()
 	b.manager = b.newManager()
 	t.Cleanup(func() { b.manager.Close() })
@@ -76,20 +75,20 @@ func (b *bench) newManager() *Manager {
 // startDatabase starts ovsdb-server.
 func (b *bench) startDatabase() {
 	_ = os.Remove(b.path("db.sock")) // of one that was killed
-	b.stopDatabase = b.daemon("ovsdb-server", b.path("conf.db"), "--remote=punix:"+b.path("db.sock"), "--unixctl="+b.path("db.ctl"))
+	b.stopDatabase, _ = b.daemon("ovsdb-server", b.path("conf.db"), "--remote=punix:"+b.path("db.sock"), "--unixctl="+b.path("db.ctl"))
 	b.wait(b.path("db.sock"))
 }
 
 // startSwitch starts ovs-vswitchd.
 func (b *bench) startSwitch() {
 	_ = os.Remove(b.path("vs.ctl")) // of one that was killed
-	b.stopSwitch = b.daemon("ovs-vswitchd", "unix:"+b.path("db.sock"), "--enable-dummy=override", "--disable-system", "--unixctl="+b.path("vs.ctl"))
+	b.stopSwitch, b.switchPID = b.daemon("ovs-vswitchd", "unix:"+b.path("db.sock"), "--enable-dummy=override", "--disable-system", "--unixctl="+b.path("vs.ctl"))
 	b.wait(b.path("vs.ctl"))
 }
 
 func (b *bench) path(name string) string { return filepath.Join(b.dir, name) }
 
-func (b *bench) daemon(name string, args ...string) (stop func()) {
+func (b *bench) daemon(name string, args ...string) (stop func(), pid int) {
 	cmd := exec.Command(name, append(args, "-vconsole:off", "-vsyslog:off")...)
 	cmd.Env = append(os.Environ(), "OVS_RUNDIR="+b.dir, "OVS_LOGDIR="+b.dir, "OVS_DBDIR="+b.dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -105,7 +104,7 @@ func (b *bench) daemon(name string, args ...string) (stop func()) {
 		}
 	}
 	b.t.Cleanup(stop)
-	return stop
+	return stop, cmd.Process.Pid
 }
 
 func (b *bench) wait(path string) {
@@ -137,9 +136,10 @@ func (b *bench) run(name string, args ...string) string {
 	return string(out)
 }
 
+// vsctl runs ovs-vsctl. It tries again, for a database that has its socket may not listen yet.
 func (b *bench) vsctl(args ...string) string {
 	b.t.Helper()
-	return b.run("ovs-vsctl", append([]string{"--db=unix:" + b.path("db.sock"), "--timeout=10"}, args...)...)
+	return b.run("ovs-vsctl", append([]string{"--db=unix:" + b.path("db.sock"), "--retry", "--timeout=60"}, args...)...)
 }
 
 func (b *bench) flows(bridge string) string {
@@ -281,57 +281,14 @@ func (b *bench) reaches(what, from string, frame []byte, want ...string) {
 	}
 }
 
-// The items that tests are made of.
-
-func vxlan(id string, vni int) *desired.Network {
-	return &desired.Network{ID: id, Type: "vxlan", SegmentationID: vni, AdminStateUp: true, MTU: 1450}
-}
-
-func macOf(n int) address.MAC { return address.MAC{0xfa, 0x16, 0x3e, 0, byte(n >> 8), byte(n)} }
-
-func ip4(n int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)}) }
-
-func ip6(n int) netip.Addr {
-	return netip.MustParseAddr("fd00::" + strconv.FormatInt(int64(n), 16))
-}
-
-// port is port number n of a network: fa:16:3e:00:00:n, 10.0.0.n, fd00::n.
-func port(id, network string, n int, groups ...string) *desired.Port {
-	return &desired.Port{
-		ID: id, NetworkID: network, Host: hostA, MAC: macOf(n), AdminStateUp: true, VNICType: "normal", PortSecurity: true,
-		FixedIPs: []desired.FixedIP{{IP: ip4(n)}, {IP: ip6(n)}}, SecurityGroups: groups, Revision: 1,
-	}
-}
-
-// group is a stateful group with all going out, and these further rules.
-func group(id string, rules ...desired.Rule) *desired.SecurityGroup {
-	g := &desired.SecurityGroup{ID: id, Stateful: true, Rules: []desired.Rule{egress(false), egress(true)}}
-	g.Rules = append(g.Rules, rules...)
-	for i := range g.Rules {
-		g.Rules[i].ID = fmt.Sprintf("%s-%d", id, i)
-	}
-	return g
-}
-
-func egress(v6 bool) desired.Rule {
-	return desired.Rule{IPv6: v6, Protocol: -1, PortMin: -1, PortMax: -1}
-}
-
-func tcpIn(first, last int) desired.Rule {
-	return desired.Rule{Ingress: true, Protocol: 6, PortMin: first, PortMax: last}
-}
-
-func anyFrom(group string) desired.Rule {
-	return desired.Rule{Ingress: true, Protocol: -1, PortMin: -1, PortMax: -1, RemoteGroup: group}
-}
-
-func member(group string, p *desired.Port) *desired.Member {
-	m := &desired.Member{GroupID: group, PortID: p.ID}
-	for _, f := range p.FixedIPs {
-		m.Addresses = append(m.Addresses, netip.PrefixFrom(f.IP, f.IP.BitLen()))
-	}
-	return m
-}
+// The items and frames that tests are made of.
+var (
+	vxlan, macOf, ip4, ip6              = firewalltest.Network, firewalltest.MAC, firewalltest.IP4, firewalltest.IP6
+	port, group, tcpIn, anyFrom, member = firewalltest.Port, firewalltest.Group, firewalltest.TCPIn, firewalltest.AnyFrom, firewalltest.Member
+	tagged, udp, arp                    = firewalltest.Tagged, firewalltest.UDP, firewalltest.ARP
+	broadcast                           = firewalltest.Broadcast
+	macA, macB, macC                    = macOf(1), macOf(2), macOf(3)
+)
 
 // recorded is a bridge's flows by key, as the computation wants them.
 type recorded map[string][]openflow.Flow

@@ -5,19 +5,19 @@ import "neutrino/dataplane/link"
 // stale says whether a flow, which keeps the translation that it began with, would be translated or
 // judged otherwise if it began now. One that left as the router goes on when its sender gets a floating IP.
 func (p *plan) stale(f link.Flow) bool {
-	if !f.Source.Is4() || !f.Target.Is4() || f.Target == metadata4 {
+	source, target := f.Source, f.Target.Addr()
+	if !source.Is4() || !target.Is4() || target == metadata4 {
 		return false // IPv6 is not translated, metadata is answered here
 	}
 	mapped := f.SeenTarget != f.Target
-	switch {
-	case mapped && p.floating[f.Target] != f.SeenTarget:
+	switch to, ok := p.leadsTo(f.Target, f.Protocol); {
+	case mapped && (!ok || to != f.SeenTarget):
 		return true // the floating IP went elsewhere
-	case !mapped && p.floating[f.Target].IsValid():
+	case !mapped && ok:
 		return true // it came
-	case f.SeenSource != f.Source:
-		asRouter := f.SeenSource == p.outer && (p.snat || mapped)
-		return !asRouter && p.sources[f.Source] != f.SeenSource
+	case f.SeenSource != source:
+		return !p.leavesAs(source, f.SeenSource, mapped)
 	}
 	// Between inside and outside nothing passes as it is when there is SNAT.
-	return p.snat && !mapped && p.leadsInside(f.Source) != p.leadsInside(f.Target)
+	return p.translates() && !mapped && p.leadsInside(source) != p.leadsInside(target)
 }

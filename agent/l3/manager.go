@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -16,9 +17,8 @@ import (
 
 	"neutrino/agent"
 	"neutrino/agent/plug"
+	"neutrino/agent/stray"
 	"neutrino/dataplane/link"
-	"neutrino/dataplane/netns"
-	"neutrino/dataplane/nft"
 	"neutrino/dataplane/ovsdb"
 	"neutrino/desired"
 )
@@ -30,6 +30,8 @@ const (
 
 // Manager implements agent.Manager. Make one with New.
 type Manager struct {
+	Strays *stray.List // gives strays their time of grace; nil: none
+
 	plugger *plug.Plugger
 	log     *slog.Logger
 	wake    chan struct{}
@@ -75,16 +77,18 @@ func (m *Manager) Close() {
 // Apply implements agent.Manager. A router that can't be made says so in its report, and is tried
 // again; an error is returned only when the bridge or the namespaces can't be read.
 func (m *Manager) Apply(ctx context.Context, state *desired.State, change agent.Change) ([]desired.Report, error) {
-	ids, err := m.touched(state, change)
-	if err != nil {
-		return nil, err
-	}
+	ids := m.touched(state, change)
 	if len(ids) == 0 && !change.Full {
 		return nil, nil
 	}
 	view, err := m.plugger.Look(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if change.Full {
+		if err := m.dueStrays(ctx, view, state, ids); err != nil {
+			return nil, err
+		}
 	}
 	plugged := map[string][]plug.Plugged{} // namespace → ports
 	for _, p := range m.plugger.Plugged(view) {
@@ -101,7 +105,7 @@ func (m *Manager) Apply(ctx context.Context, state *desired.State, change agent.
 		group.Go(func() error {
 			var said []desired.Report
 			if want == nil {
-				said = r.remove(ctx, view, plugged[prefix+id])
+				said = r.remove(ctx, view, plugged[prefix+id], elsewhere(state, plugged[prefix+id]))
 			} else {
 				said = r.apply(ctx, view, plugged[prefix+id], want, change.Full)
 			}
@@ -116,9 +120,18 @@ func (m *Manager) Apply(ctx context.Context, state *desired.State, change agent.
 	return reports, nil
 }
 
+// elsewhere says whether ports of a router that is none of this host's are still bound: then another host has it, under the
+// same addresses.
+func elsewhere(state *desired.State, plugged []plug.Plugged) bool {
+	return slices.ContainsFunc(plugged, func(p plug.Plugged) bool {
+		port := state.Ports[p.PortID]
+		return port != nil && port.Host != ""
+	})
+}
+
 // touched are the ids of the routers to look at: those that changed, those that failed, and with
-// Full all that are wanted or there.
-func (m *Manager) touched(state *desired.State, change agent.Change) (map[string]bool, error) {
+// Full all that are wanted or known.
+func (m *Manager) touched(state *desired.State, change agent.Change) map[string]bool {
 	ids := map[string]bool{}
 	for key := range change.Keys {
 		if key.Kind == desired.KindRouter && (state.Routers[key.ID] != nil || m.routers[key.ID] != nil) {
@@ -131,7 +144,7 @@ func (m *Manager) touched(state *desired.State, change agent.Change) (map[string
 		}
 	}
 	if !change.Full {
-		return ids, nil
+		return ids
 	}
 	for id := range state.Routers {
 		ids[id] = true
@@ -139,37 +152,46 @@ func (m *Manager) touched(state *desired.State, change agent.Change) (map[string
 	for id := range m.routers {
 		ids[id] = true
 	}
-	names, err := netns.List(prefix)
+	return ids
+}
+
+// FindStrays implements agent.Tidier: namespaces and ports of routers that are not on this host.
+func (m *Manager) FindStrays(ctx context.Context, state *desired.State) ([]stray.Thing, error) {
+	view, err := m.plugger.Look(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range names {
-		id := strings.TrimPrefix(name, prefix)
-		if ids[id] || m.ours(name) {
-			ids[id] = true
-		}
-	}
-	return ids, nil
+	return m.strays(view, state)
 }
 
-// ours says whether a namespace is one that we made: it has our table, or nothing at all yet. Another
-// agent's router is left alone.
-func (m *Manager) ours(namespace string) bool {
-	listing, err := nft.List(m.ctx, namespace, table)
+func (m *Manager) strays(view *plug.View, state *desired.State) ([]stray.Thing, error) {
+	return m.plugger.Strays(view, prefix, func(namespace string) bool {
+		id := strings.TrimPrefix(namespace, prefix)
+		return state.Routers[id] != nil || m.routers[id] != nil
+	})
+}
+
+// dueStrays removes stray ports whose time is over, and adds to the ids those of routers whose namespaces' time is.
+func (m *Manager) dueStrays(ctx context.Context, view *plug.View, state *desired.State, ids map[string]bool) error {
+	found, err := m.strays(view, state)
 	if err != nil {
-		m.log.Warn("a router's namespace can't be read and is left alone", "namespace", namespace, "error", err)
-		return false
+		return err
 	}
-	if listing != "" {
-		return true
+	for _, t := range m.Strays.Found(m.Name(), found) {
+		if t.Kind == stray.Namespace {
+			ids[strings.TrimPrefix(t.Name, prefix)] = true
+			m.log.Info("stray is removed", "kind", t.Kind, "name", t.Name, "why", t.Why)
+			continue
+		}
+		err := m.plugger.RemovePort(ctx, view, t)
+		m.Strays.Removed(m.Name(), t, err)
+		if err != nil {
+			m.log.Error("stray is not removed", "kind", t.Kind, "name", t.Name, "error", err)
+			continue
+		}
+		m.log.Info("stray is removed", "kind", t.Kind, "name", t.Name, "why", t.Why)
 	}
-	space, err := link.In(namespace)
-	if err != nil {
-		return false
-	}
-	defer space.Close()
-	devices, err := space.Devices()
-	return err == nil && len(devices) <= 1
+	return nil
 }
 
 // router finds or begins what is remembered of a router.
@@ -208,13 +230,16 @@ func (m *Manager) poke() {
 }
 
 // announce tells the neighbours of a device where addresses are, now and twice more.
-func (m *Manager) announce(d device) {
+func (m *Manager) announce(d device) { m.announceOften(d, 3, time.Second) }
+
+// announceOften does so a number of times.
+func (m *Manager) announceOften(d device, times int, every time.Duration) {
 	addrs := d.announced()
 	if len(addrs) == 0 {
 		return
 	}
 	m.work.Go(func() {
-		err := link.Announce(m.ctx, d.Namespace, d.Name(), d.MAC, addrs, 3, time.Second)
+		err := link.Announce(m.ctx, d.Namespace, d.Name(), d.MAC, addrs, times, every)
 		if err != nil {
 			m.log.Warn("addresses were not announced", "namespace", d.Namespace, "device", d.Name(), "error", err)
 		}

@@ -4,12 +4,14 @@ import (
 	"net"
 	"net/netip"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"neutrino/address"
 	"neutrino/agent"
+	"neutrino/agent/stray"
 	"neutrino/dataplane/netns"
 	"neutrino/dataplane/nft"
 	"neutrino/desired"
@@ -246,6 +248,21 @@ func TestSLAAC(t *testing.T) {
 	w.until("no default route", func() bool {
 		return !strings.Contains(w.must("ip", "-n", "a1", "-6", "route"), "default via")
 	})
+
+	// Nor does its going to another host.
+	w.put(standard())
+	w.must("ip", "-n", "a1", "link", "set", "eth0", "down") // so that the kernel asks anew
+	w.must("ip", "-n", "a1", "link", "set", "eth0", "up")
+	w.until("a default route", func() bool {
+		return strings.Contains(w.must("ip", "-n", "a1", "-6", "route"), "default via")
+	})
+	w.state.Put(&desired.Port{ID: portA, NetworkID: "A", Host: "elsewhere"})
+	w.state.Delete(standard().Key())
+	w.apply(false, standard().Key())
+	time.Sleep(time.Second) // for what should not come
+	if out := w.must("ip", "-n", "a1", "-6", "route"); !strings.Contains(out, "default via") {
+		t.Errorf("after the router has moved:\n%s", out)
+	}
 }
 
 func (w *world) until(what string, ok func() bool) {
@@ -265,7 +282,9 @@ var fullChange = agent.Change{Full: true}
 func TestRestartAdopts(t *testing.T) {
 	w := newWorld(t)
 	w.guests()
-	r := standard()
+	w.westward()
+	r := twoWays()
+	r.ECMP = true
 	r.Routes = []desired.Route{
 		{Destination: netip.MustParsePrefix("192.0.2.0/24"), NextHop: netip.MustParseAddr("10.0.2.11")},
 		{Destination: netip.MustParsePrefix("198.51.100.0/24"), NextHop: netip.MustParseAddr("10.0.2.11")},
@@ -396,12 +415,21 @@ func TestRemoval(t *testing.T) {
 	w.state.Delete(r.Key())
 	w.must("ip", "netns", "add", "qrouter-another")
 	w.must("ip", "-n", "qrouter-another", "link", "add", "x", "type", "veth", "peer", "name", "y")
+	w.must("ip", "netns", "add", "qrouter-empty")
+	strays := stray.New(time.Hour)
+	w.manager.Strays = strays
+	if reports := w.apply(true); len(reports) != 0 || len(strays.All()) != 1 || strays.All()[0].Name != space {
+		t.Errorf("within the time of grace the reports are %+v, the strays %+v", reports, strays.All())
+	}
+	w.must("ip", "-n", space, "link")
+	w.must("ovs-vsctl", "list", "port", "tapa0000000-00")
+	strays.Expire()
 	reports := w.apply(true)
 	if len(reports) != 1 || !reports[0].Gone || reports[0].ID != routerID {
 		t.Errorf("reports: %+v", reports)
 	}
 	names, err := netns.List("qrouter-")
-	if err != nil || len(names) != 1 || names[0] != "qrouter-another" {
+	if err != nil || !slices.Equal(names, []string{"qrouter-another", "qrouter-empty"}) {
 		t.Errorf("namespaces: %v %v", names, err)
 	}
 	left := w.must("ovs-vsctl", "list-ports", "br-int") + w.must("ip", "-o", "link") + w.must("nft", "list", "tables")

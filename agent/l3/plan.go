@@ -32,12 +32,14 @@ var (
 type plan struct {
 	namespace string
 	devices   []device
+	exits     []*exit // by its gateways, the first one first
 	routes    []link.Route
+	policy    []link.Rule // which packets look at which table of routes
+	shared    bool        // several gateways share the default routes
 	rules     string
 	floating  map[netip.Addr]netip.Addr // floating → fixed, of those that work
 	sources   map[netip.Addr]netip.Addr // fixed → the floating one that its own connections have
-	outer     netip.Addr                // the router's own IPv4 address outside; zero: none
-	snat      bool                      // who has no floating IP is seen outside as outer
+	forwards  []forward                 // of single ports, those that work
 	inside    []netip.Prefix            // what is reached by interfaces, also through extra routes
 	forward   bool
 
@@ -72,13 +74,10 @@ func planOf(r *desired.Router) (*plan, error) {
 			p.inside = append(p.inside, a.Masked())
 		}
 	}
-	if g := r.Gateway; g != nil {
+	gateways := r.Gateways()
+	p.exits = exitsOf(gateways)
+	for _, g := range gateways {
 		p.devices = append(p.devices, p.device("qg-", g.RouterPort))
-		for _, a := range g.Addresses {
-			if a.Addr().Is4() && !p.outer.IsValid() {
-				p.outer, p.snat = a.Addr(), g.EnableSNAT
-			}
-		}
 	}
 	for _, d := range p.devices {
 		if err := d.Check(); err != nil {
@@ -87,8 +86,8 @@ func planOf(r *desired.Router) (*plan, error) {
 	}
 	p.route(r)
 	p.mapFloating(r)
-	if r.Gateway != nil {
-		p.devices[len(p.devices)-1].hold(sortedAddrs(p.floating))
+	for i, e := range p.exits {
+		p.devices[len(r.Interfaces)+i].hold(append(sortedAddrs(e.floating), e.forwarding...))
 	}
 	p.rules = rulesOf(r, p)
 	return p, nil
@@ -123,20 +122,35 @@ func (p *plan) device(prefix string, port desired.RouterPort) device {
 // mapFloating sorts floating IPs into those that can work and those that can't.
 func (p *plan) mapFloating(r *desired.Router) {
 	for _, f := range r.FloatingIPs {
+		e := p.exitOf(f)
 		switch {
-		case r.Gateway == nil:
+		case len(p.exits) == 0:
 			p.refused[f.ID] = "the router has no gateway"
+		case e == nil:
+			p.refused[f.ID] = fmt.Sprintf("the router has no gateway %s", f.Gateway)
+		case !f.Fixed.IsValid() && len(f.Forwards) > 0:
+			if why := p.forwardPorts(f, e); why != "" {
+				p.refused[f.ID] = why
+			}
 		case !f.Floating.Is4() || !f.Fixed.Is4():
 			p.refused[f.ID] = fmt.Sprintf("%s can't be mapped on %s: only IPv4 is translated", f.Floating, f.Fixed)
 		case !p.leadsInside(f.Fixed):
 			p.refused[f.ID] = fmt.Sprintf("no interface of the router leads to %s", f.Fixed)
-		case p.floating[f.Floating].IsValid():
-			p.refused[f.ID] = fmt.Sprintf("%s is mapped on %s already", f.Floating, p.floating[f.Floating])
+		case p.floating[f.Floating].IsValid() || slices.Contains(e.forwarding, f.Floating):
+			p.refused[f.ID] = fmt.Sprintf("%s leads elsewhere already", f.Floating)
 		default:
-			p.floating[f.Floating] = f.Fixed
+			p.floating[f.Floating], e.floating[f.Floating] = f.Fixed, f.Fixed
 		}
 	}
-	p.sources = inverted(p.floating, r.FloatingIPs)
+	p.sources = map[netip.Addr]netip.Addr{}
+	for _, e := range p.exits {
+		e.sources = inverted(e.floating, r.FloatingIPs)
+		for fixed, floating := range e.sources {
+			if !p.sources[fixed].IsValid() {
+				p.sources[fixed] = floating
+			}
+		}
+	}
 }
 
 // leadsInside says whether an address is reached by an interface.
@@ -164,21 +178,7 @@ func (p *plan) route(r *desired.Router) {
 		everywhere[e.NextHop.Is4()] = everywhere[e.NextHop.Is4()] || e.Destination.Bits() == 0
 		p.routes = append(p.routes, link.Route{Destination: e.Destination.Masked(), NextHop: e.NextHop, Device: name})
 	}
-	if r.Gateway == nil {
-		return
-	}
-	for _, hop := range r.Gateway.NextHops {
-		if everywhere[hop.Is4()] || !hop.IsValid() {
-			continue
-		}
-		all := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
-		if hop.Is6() {
-			all = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
-		}
-		near := hop.IsLinkLocalUnicast() || slices.ContainsFunc(r.Gateway.Addresses, func(a netip.Prefix) bool { return a.Contains(hop) })
-		qg := plug.Device{Prefix: "qg-", PortID: r.Gateway.PortID}
-		p.routes = append(p.routes, link.Route{Destination: all, NextHop: hop, Device: qg.Name(), OnLink: !near})
-	}
+	p.routeOut(r.ECMP, everywhere)
 }
 
 // connected says whether a device of the router is on a network.
@@ -231,12 +231,12 @@ func advertisement(port desired.RouterPort) *ra.Advertisement {
 }
 
 // sysctls are the kernel's settings of a router's namespace.
-func sysctls(forward bool) map[string]string {
+func (p *plan) sysctls() map[string]string {
 	on := "0"
-	if forward {
+	if p.forward {
 		on = "1"
 	}
-	return map[string]string{
+	settings := map[string]string{
 		"net/ipv4/ip_forward":                    on,
 		"net/ipv6/conf/all/forwarding":           on,
 		"net/ipv4/conf/all/arp_ignore":           "1", // an address is answered for only on its device
@@ -253,6 +253,12 @@ func sysctls(forward bool) map[string]string {
 		"net/ipv6/conf/default/accept_redirects": "0",
 		"net/ipv6/conf/default/addr_gen_mode":    "0", // link-local addresses are made from MACs
 	}
+	if p.shared {
+		settings["net/ipv4/fib_multipath_hash_policy"] = "1" // flows are spread by their ports too
+		settings["net/ipv6/fib_multipath_hash_policy"] = "1"
+		settings["net/ipv4/fib_multipath_use_neigh"] = "1" // a next hop that does not answer gets no new flows
+	}
+	return settings
 }
 
 func sortedAddrs(m map[netip.Addr]netip.Addr) []netip.Addr {

@@ -117,6 +117,17 @@ func TestStaleFlows(t *testing.T) {
 	none := func(r *desired.Router) { r.FloatingIPs = nil }
 	moved := func(r *desired.Router) { r.FloatingIPs[0].Fixed = netip.MustParseAddr(b1) }
 	same := func(*desired.Router) {}
+	// forwarded has ports of a floating IP lead inside; other and fewer are what becomes of it.
+	const shared = "203.0.113.60"
+	forwarded := func(r *desired.Router) { r.FloatingIPs = forwarding(shared) }
+	other := func(r *desired.Router) {
+		forwarded(r)
+		r.FloatingIPs[0].Forwards[1].To = netip.MustParseAddr(b1)
+	}
+	fewer := func(r *desired.Router) {
+		forwarded(r)
+		r.FloatingIPs[0].Forwards = r.FloatingIPs[0].Forwards[:1]
+	}
 	for _, c := range []struct {
 		name                                   string
 		source, target, seenSource, seenTarget string
@@ -142,13 +153,21 @@ func TestStaleFlows(t *testing.T) {
 		{"in as it is when SNAT came", out, a2, out, a2, same, true},
 		{"between networks", a1, b1, a1, b1, same, false},
 		{"to the router, from outside", out, router, out, router, same, false},
+		{"in by a forwarded port", out, shared + ":2022", out, a1 + ":22", forwarded, false},
+		{"in by one of a range", out, shared + ":8081", out, a2 + ":9081", forwarded, false},
+		{"in by one that has another number now", out, shared + ":8081", out, a2 + ":9080", forwarded, true},
+		{"in by one that leads elsewhere now", out, shared + ":8081", out, a2 + ":9081", other, true},
+		{"in by one that went", out, shared + ":8081", out, a2 + ":9081", fewer, true},
+		{"in by one while another went", out, shared + ":2022", out, a1 + ":22", fewer, false},
+		{"to a port that came", out, shared + ":2022", out, shared + ":2022", forwarded, true},
+		{"to a port that leads nowhere", out, shared + ":2023", out, shared + ":2023", forwarded, false},
+		{"turned round by a forwarded port", a2, shared + ":2022", router, a1 + ":22", forwarded, false},
 		{"metadata", a1, "169.254.169.254", a1, "169.254.169.254", same, false},
 		{"IPv6", "2001:db8:1::1", "2001:db8:f::1", "2001:db8:1::1", "2001:db8:f::1", same, false},
 	} {
 		r := standard()
 		c.change(r)
-		a := netip.MustParseAddr
-		f := link.Flow{Source: a(c.source), Target: a(c.target), SeenSource: a(c.seenSource), SeenTarget: a(c.seenTarget)}
+		f := link.Flow{Protocol: 6, Source: netip.MustParseAddr(c.source), Target: at(c.target), SeenSource: netip.MustParseAddr(c.seenSource), SeenTarget: at(c.seenTarget)}
 		if got := mustPlan(t, r).stale(f); got != c.stale {
 			t.Errorf("%s: %v", c.name, got)
 		}

@@ -8,8 +8,11 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"neutrino/agent/plug"
+	"neutrino/agent/stray"
 	"neutrino/dataplane/link"
 	"neutrino/dataplane/netns"
 	"neutrino/dataplane/nft"
@@ -29,6 +32,7 @@ type router struct {
 	listing  string // how nft prints it
 	swept    bool   // no flow is left that the rules would have go otherwise
 	senders  map[string]*sender
+	standby  bool     // it is about to move here: nothing is said to neighbours
 	reported []string // ids of the floating IPs that were reported
 }
 
@@ -42,8 +46,15 @@ type sender struct {
 // apply brings the router to its desired state and reports it.
 func (r *router) apply(ctx context.Context, view *plug.View, plugged []plug.Plugged, want *desired.Router, full bool) []desired.Report {
 	p, err := planOf(want)
+	arrives := r.standby && !want.Standby
+	r.standby = want.Standby
 	if err == nil {
 		err = isolate(func() error { return r.bring(ctx, view, plugged, p, full) })
+	}
+	if arrives && p != nil {
+		for _, d := range p.devices { // its ports are being wired: the first to get out is the one that counts
+			r.manager.announceOften(d, arrivalCalls, arrivalEvery)
+		}
 	}
 	if err != nil {
 		r.log.Error("router is not as it should be", "error", err)
@@ -52,10 +63,16 @@ func (r *router) apply(ctx context.Context, view *plug.View, plugged []plug.Plug
 	return r.reports(want, p)
 }
 
+// A router that has moved here tells its neighbours so for as long as it may take until its ports are wired.
+const (
+	arrivalCalls = 12
+	arrivalEvery = 250 * time.Millisecond
+)
+
 // bring does the steps in the order in which no packet passes that should not: rules before devices,
 // forwarding when all is there; what is left over goes last.
 func (r *router) bring(ctx context.Context, view *plug.View, plugged []plug.Plugged, p *plan, full bool) error {
-	if err := netns.Create(p.namespace); err != nil {
+	if err := netns.Create(p.namespace, stray.Mark); err != nil {
 		return err
 	}
 	identity, err := netns.Identity(p.namespace)
@@ -74,7 +91,10 @@ func (r *router) bring(ctx context.Context, view *plug.View, plugged []plug.Plug
 		return err
 	}
 	defer space.Close()
-	if err := space.SetSysctls(sysctls(p.forward)); err != nil {
+	if err := space.SetSysctls(p.sysctls()); err != nil {
+		return err
+	}
+	if err := space.SetAlias("lo", stray.Mark); err != nil { // it may be another's that is ours from now on
 		return err
 	}
 	if err := space.Set("lo", [6]byte{}, 0); err != nil {
@@ -96,6 +116,7 @@ func (r *router) bring(ctx context.Context, view *plug.View, plugged []plug.Plug
 	}
 	failed = errors.Join(failed, r.removeDevices(space, p))
 	failed = errors.Join(failed, space.SetRoutes(p.routes))
+	failed = errors.Join(failed, space.SetRules(p.policy))
 	return errors.Join(failed, r.advertise(space, p))
 }
 
@@ -112,6 +133,9 @@ func (r *router) device(ctx context.Context, view *plug.View, space *link.Space,
 	added, err := space.SetAddresses(d.Name(), d.addresses)
 	if err != nil {
 		return err
+	}
+	if r.standby {
+		return nil
 	}
 	if fresh || before.MAC != d.MAC {
 		r.manager.announce(d)
@@ -176,7 +200,7 @@ func (r *router) advertise(space *link.Space, p *plan) error {
 	var failed error
 	wanted := map[string]bool{}
 	for _, d := range p.devices {
-		if d.advertise == nil {
+		if d.advertise == nil || r.standby {
 			continue
 		}
 		name := d.Name()
@@ -201,13 +225,20 @@ func (r *router) advertise(space *link.Space, p *plan) error {
 		}
 		r.senders[name] = &sender{Sender: s, index: now.Index, mac: d.MAC}
 	}
+	r.retire(wanted)
+	return failed
+}
+
+// retire ends the senders that are not wanted, all at once.
+func (r *router) retire(wanted map[string]bool) {
+	var work sync.WaitGroup
 	for name, s := range r.senders {
 		if !wanted[name] {
-			s.Retire()
+			work.Go(s.Retire)
 			delete(r.senders, name)
 		}
 	}
-	return failed
+	work.Wait()
 }
 
 // mute says whether a sender has ended by itself.
@@ -227,12 +258,13 @@ func (r *router) closeSenders() {
 	}
 }
 
-// remove takes away the router's ports, devices and namespace.
-func (r *router) remove(ctx context.Context, view *plug.View, plugged []plug.Plugged) []desired.Report {
-	for name, s := range r.senders {
-		s.Retire()
-		delete(r.senders, name)
+// remove takes away the router's ports, devices and namespace. Of one that has moved nobody is told that it is gone: hosts
+// would not hear what the other one says of the same router first.
+func (r *router) remove(ctx context.Context, view *plug.View, plugged []plug.Plugged, moved bool) []desired.Report {
+	if moved {
+		r.closeSenders()
 	}
+	r.retire(nil)
 	r.failed = isolate(func() error {
 		var failed error
 		for _, old := range plugged {
@@ -251,6 +283,7 @@ func (r *router) remove(ctx context.Context, view *plug.View, plugged []plug.Plu
 		}
 		return netns.Delete(prefix + r.id)
 	})
+	r.manager.Strays.Removed(r.manager.Name(), stray.Thing{Kind: stray.Namespace, Name: prefix + r.id}, r.failed)
 	if r.failed != nil {
 		r.log.Error("router is not removed", "error", r.failed)
 		return nil

@@ -23,17 +23,25 @@ var table = nft.Table{Family: "inet", Name: "neutrino"}
 func rulesOf(r *desired.Router, p *plan) string {
 	w := &writer{}
 	internal4, internal6, inside := internalOf(r)
-	outside := ""
-	snat := false // also where the gateway has no IPv4 address to be seen as: nothing passes then
-	if g := r.Gateway; g != nil {
-		outside = quoted(plug.Device{Prefix: "qg-", PortID: g.PortID}.Name())
-		snat = g.EnableSNAT
+	var gateways []string
+	snat := false // also where no gateway has an IPv4 address to be seen as: nothing passes then
+	for _, g := range r.Gateways() {
+		gateways = append(gateways, quoted(plug.Device{Prefix: "qg-", PortID: g.PortID}.Name()))
+		snat = snat || g.EnableSNAT
 	}
+	outside := anyOf(gateways)
 
 	w.set("internal4", "ipv4_addr", internal4)
 	w.set("internal6", "ipv6_addr", internal6)
 	w.mapping("floating", p.floating)
 	w.mapping("fixed", p.sources)
+	forwarding := p.renderForwards(w)
+	if len(p.exits) > 1 {
+		for i, e := range p.exits {
+			w.mapping(fixedOn(i), e.sources)
+		}
+		p.renderMarks(w, anyOf(inside))
+	}
 
 	w.chain("forward", "filter hook forward priority filter; policy drop", func(add func(string, ...any)) {
 		if !r.AdminStateUp {
@@ -42,6 +50,7 @@ func rulesOf(r *desired.Router, p *plan) string {
 		add("ip daddr %s drop", metadata4)
 		add("ip6 daddr %s drop", metadata6)
 		add("ct state invalid drop")
+		p.renderComing(add, "iifname", "oifname")
 		add("tcp flags syn tcp option maxseg size set rt mtu")
 		add("ct state established,related accept")
 		if len(inside) > 0 {
@@ -65,6 +74,7 @@ func rulesOf(r *desired.Router, p *plan) string {
 		if outside == "" {
 			return
 		}
+		p.renderComing(add, "iifname")
 		add("iifname %s ip daddr %s drop", outside, metadata4)
 		add("iifname %s ip6 daddr %s drop", outside, metadata6)
 		if snat {
@@ -75,21 +85,32 @@ func rulesOf(r *desired.Router, p *plan) string {
 		if len(p.floating) > 0 {
 			add("dnat ip to ip daddr map @floating")
 		}
+		for _, rule := range forwarding {
+			add("%s", rule)
+		}
 	})
 	w.chain("postrouting", "nat hook postrouting priority srcnat; policy accept", func(add func(string, ...any)) {
 		if outside == "" {
 			return
 		}
-		if len(p.floating) > 0 {
-			add("oifname %s snat ip to ip saddr map @fixed", outside)
+		if len(p.floating) > 0 || len(forwarding) > 0 {
+			for i, e := range p.exits {
+				if len(p.exits) == 1 {
+					add("oifname %s snat ip to ip saddr map @fixed", quoted(e.device))
+				} else if len(e.sources) > 0 {
+					add("oifname %s snat ip to ip saddr map @%s", quoted(e.device), fixedOn(i))
+				}
+			}
 			// A flow from inside to a floating IP turns round here: its answers must pass here too.
 			add("oifname != %s ct status dnat ip saddr @internal4 snat ip to ip saddr map @fixed", outside)
-			if p.outer.IsValid() {
-				add("oifname != %s ct status dnat ip saddr @internal4 snat ip to %s", outside, p.outer)
+			if p.outer().IsValid() {
+				add("oifname != %s ct status dnat ip saddr @internal4 snat ip to %s", outside, p.outer())
 			}
 		}
-		if snat && p.outer.IsValid() {
-			add("oifname %s ip daddr != @internal4 snat ip to %s fully-random", outside, p.outer)
+		for _, e := range p.exits {
+			if e.snat {
+				add("oifname %s ip daddr != @internal4 snat ip to %s fully-random", quoted(e.device), e.outer)
+			}
 		}
 	})
 	return w.String()
@@ -162,6 +183,17 @@ func (w *writer) chain(name, hook string, rules func(add func(string, ...any))) 
 	fmt.Fprintf(w, "\tchain %s {\n\t\ttype %s;\n", name, hook)
 	rules(func(format string, args ...any) { fmt.Fprintf(w, "\t\t"+format+"\n", args...) })
 	w.WriteString("\t}\n")
+}
+
+// fixedOn names the map by which fixed addresses leave by a gateway as floating ones.
+func fixedOn(gateway int) string { return fmt.Sprintf("fixed_%d", gateway) }
+
+// anyOf is what matches one of some devices; "" of none.
+func anyOf(devices []string) string {
+	if len(devices) < 2 {
+		return strings.Join(devices, "")
+	}
+	return "{ " + strings.Join(devices, ", ") + " }"
 }
 
 func quoted(device string) string { return `"` + device + `"` }

@@ -199,10 +199,10 @@ func (w *world) picture() string {
 	return string(out)
 }
 
-// server answers each connection to a guest's port 80 with the address that it came from.
-func (w *world) server(guest, at string) {
+// server answers each connection to an address of a guest (port 80, if there is none) with the address that it came from.
+func (w *world) server(guest, addr string) {
 	w.t.Helper()
-	l, err := netns.Listen(w.t.Context(), guest, "tcp", net.JoinHostPort(at, "80"), netns.Socket{})
+	l, err := netns.Listen(w.t.Context(), guest, "tcp", at(addr).String(), netns.Socket{})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -226,7 +226,7 @@ func (w *world) dial(guest, to string) net.Conn {
 	w.t.Helper()
 	var c net.Conn
 	err := netns.Do(guest, func() (err error) {
-		c, err = net.DialTimeout("tcp", net.JoinHostPort(to, "80"), 5*time.Second)
+		c, err = net.DialTimeout("tcp", at(to).String(), 5*time.Second)
 		return err
 	})
 	if err != nil {
@@ -256,6 +256,14 @@ func (w *world) mustBeSeen(guest, to, as string) {
 	if got := w.seenAs(guest, to); got != as {
 		w.t.Errorf("%s is seen at %s as %s, want %s", guest, to, got, as)
 	}
+}
+
+// at reads an address, with port 80 where it has none.
+func at(text string) netip.AddrPort {
+	if a, err := netip.ParseAddr(text); err == nil {
+		return netip.AddrPortFrom(a, 80)
+	}
+	return netip.MustParseAddrPort(text)
 }
 
 func prefixes(texts ...string) (out []netip.Prefix) {

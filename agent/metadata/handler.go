@@ -108,6 +108,10 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, source Source) {
 
 // proxy asks Nova in the guest's name: with headers of ours, none of which the guest can set.
 func (h *handler) proxy(w http.ResponseWriter, r *http.Request, g guest, from netip.Addr) {
+	if r.ContentLength > maxBody {
+		h.fail(w, r, &h.counts.Refused, http.StatusRequestEntityTooLarge, errors.New("the body is too large"))
+		return
+	}
 	target := *h.nova
 	target.Path, target.RawPath = strings.TrimSuffix(h.nova.Path, "/")+r.URL.Path, ""
 	if r.URL.RawPath != "" {

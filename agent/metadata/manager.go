@@ -22,6 +22,7 @@ import (
 
 	"neutrino/agent"
 	"neutrino/agent/dhcp"
+	"neutrino/agent/localport"
 	"neutrino/desired"
 )
 
@@ -40,6 +41,11 @@ type Options struct {
 	Nova   *url.URL    // Nova's metadata service, e.g. http://10.0.0.1:8775; nil: we answer
 	Secret string      // shared with Nova (metadata_proxy_shared_secret)
 	TLS    *tls.Config // for https, optional
+
+	Networks  dhcp.Metadata // which networks' own namespaces answer, besides routers
+	NoRouters bool          // routers do not (enable_metadata_proxy is false)
+
+	headerWait, requestWait time.Duration // how long a guest may take to say what it wants; tests have less patience
 }
 
 // Manager implements agent.Manager. Make one with New.
@@ -81,6 +87,9 @@ func New(options Options, spaces Namespaces, log *slog.Logger) (*Manager, error)
 	if options.Nova != nil && options.Secret == "" {
 		return nil, errors.New("metadata: a secret shared with Nova is needed")
 	}
+	if options.headerWait == 0 {
+		options.headerWait, options.requestWait = headerWait, requestWait
+	}
 	dir := newDirectory()
 	return &Manager{
 		options: options, spaces: spaces, log: log, dir: dir, handler: newHandler(dir, options, log),
@@ -98,14 +107,15 @@ func (m *Manager) Wake() <-chan struct{} { return m.wake }
 func (m *Manager) Counters() *Counters { return m.handler.counts }
 
 // Apply opens and closes listeners. There is nothing to report: metadata is not a condition for a
-// port to be up. A place whose namespace is not there yet is looked at again a second later.
+// port to be up. A place whose namespace is not there yet is looked at again a second later, and so is one that was just
+// taken: who makes the namespace may have been about to make it anew.
 func (m *Manager) Apply(_ context.Context, state *desired.State, change agent.Change) ([]desired.Report, error) {
 	if change.Full {
 		m.dir.load(state)
 	} else {
 		m.dir.update(state, change.Keys)
 	}
-	wanted := wantedListeners(state, m.options.Host)
+	wanted := wantedListeners(state, m.options)
 	for at, r := range m.listening {
 		identity, err := m.spaces.Identity(at.Namespace)
 		ended := false
@@ -130,7 +140,7 @@ func (m *Manager) Apply(_ context.Context, state *desired.State, change agent.Ch
 			m.log.Debug("metadata can't be served yet", "namespace", at.Namespace, "address", at.Address, "error", err)
 			continue
 		}
-		m.listening[at] = r
+		m.listening[at], pending = r, true
 	}
 	if m.timer != nil {
 		m.timer.Stop()
@@ -159,10 +169,10 @@ func (m *Manager) Close() {
 
 // wantedListeners says where to listen: for IPv4 once in a router's namespace, for IPv6 on each of
 // its interfaces, which then tells the network; and on networks that no router helps.
-func wantedListeners(state *desired.State, host string) map[listener]bool {
+func wantedListeners(state *desired.State, o Options) map[listener]bool {
 	wanted := map[listener]bool{}
 	for _, r := range state.Routers {
-		if !r.AdminStateUp {
+		if !r.AdminStateUp || o.NoRouters {
 			continue
 		}
 		space := "qrouter-" + r.ID
@@ -173,16 +183,26 @@ func wantedListeners(state *desired.State, host string) map[listener]bool {
 		}
 	}
 	for id := range state.Networks {
-		p := dhcp.ServedBy(state, id, host)
+		p := dhcp.ServedBy(state, id, o.Host)
 		if p == nil {
 			continue
 		}
-		v4, v6 := dhcp.NeedsMetadata(state, id)
+		v4, v6 := dhcp.NeedsMetadata(state, p, o.Networks)
 		if v4 {
 			wanted[listener{"qdhcp-" + id, "169.254.169.254:80", Source{Network: id}}] = true
 		}
 		if v6 {
 			wanted[listener{"qdhcp-" + id, "[fe80::a9fe:a9fe%" + dhcp.Device(p.ID) + "]:80", Source{Network: id}}] = true
+		}
+	}
+	for id := range state.Networks {
+		p := localport.Port(state, id, o.Host)
+		if p == nil {
+			continue
+		}
+		wanted[listener{localport.Prefix + id, "169.254.169.254:80", Source{Network: id}}] = true
+		if localport.SpeaksIPv6(state.Networks[id]) {
+			wanted[listener{localport.Prefix + id, "[fe80::a9fe:a9fe%" + dhcp.Device(p.ID) + "]:80", Source{Network: id}}] = true
 		}
 	}
 	return wanted
@@ -202,18 +222,26 @@ func (m *Manager) listen(at listener) (*running, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &running{identity: identity, done: make(chan struct{}), server: &http.Server{
-		Handler: m.handler.of(at.Source), ReadHeaderTimeout: headerWait, ReadTimeout: requestWait,
-		WriteTimeout: novaTimeout + requestWait, IdleTimeout: requestWait, MaxHeaderBytes: maxHeader,
+	r := m.serve(l, at.Source)
+	r.identity = identity
+	return r, nil
+}
+
+// serve answers guests that come to a listener.
+func (m *Manager) serve(l net.Listener, source Source) *running {
+	o := m.options
+	r := &running{done: make(chan struct{}), server: &http.Server{
+		Handler: m.handler.of(source), ReadHeaderTimeout: o.headerWait, ReadTimeout: o.requestWait,
+		WriteTimeout: novaTimeout + o.requestWait, IdleTimeout: o.requestWait, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(m.log.Handler(), slog.LevelDebug),
 	}}
 	go func() {
 		defer close(r.done)
 		if err := r.server.Serve(newBounded(l, maxListening)); !errors.Is(err, http.ErrServerClosed) {
-			m.log.Error("metadata listener ended", "namespace", at.Namespace, "error", err)
+			m.log.Error("metadata listener ended", "source", source, "error", err)
 		}
 	}()
-	return r, nil
+	return r
 }
 
 func (r *running) close() {

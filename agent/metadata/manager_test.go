@@ -56,6 +56,22 @@ func get(from netip.Addr, to string) (int, string, error) {
 	return r.StatusCode, string(body), err
 }
 
+// settled waits until a device has noticed that it has a carrier, which the kernel says later: its first packets of IPv6
+// may be lost until then.
+func settled(t *testing.T, device string) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		link, err := exec.Command("ip", "-o", "link", "show", device).CombinedOutput()
+		tentative, err6 := exec.Command("ip", "-o", "-6", "address", "show", "dev", device, "tentative").CombinedOutput()
+		if err == nil && err6 == nil && strings.Contains(string(link), "state UP") && len(tentative) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s is not ready: %s %s", device, link, tentative)
+		}
+	}
+}
+
 func TestListenersInANamespace(t *testing.T) {
 	guest6 := mac5.LinkLocal()
 	for _, line := range []string{
@@ -67,6 +83,7 @@ func TestListenersInANamespace(t *testing.T) {
 			t.Fatalf("ip %s: %v %s", line, err, out)
 		}
 	}
+	settled(t, "qr-i1")
 	state := cloud()
 	router := *state.Routers["r"]
 	router.Interfaces = router.Interfaces[:1]

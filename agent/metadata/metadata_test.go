@@ -189,7 +189,7 @@ func TestProxy(t *testing.T) {
 func TestWantedListeners(t *testing.T) {
 	s := cloud()
 	s.Put(&desired.Port{ID: "dhcp-port-c", NetworkID: "c", Host: "h1", DeviceOwner: "network:dhcp", AdminStateUp: true})
-	got := wantedListeners(s, "h1")
+	got := wantedListeners(s, Options{Host: "h1"})
 	for _, want := range []listener{
 		{"qrouter-r", "169.254.169.254:80", Source{Router: "r"}},
 		{"qrouter-r", "[fe80::a9fe:a9fe%qr-i1]:80", Source{Network: "a"}},

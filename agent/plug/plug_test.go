@@ -53,7 +53,7 @@ func TestPlug(t *testing.T) {
 		t.Error("a bridge that is not there was looked at")
 	}
 	must(t, "ovs-vsctl", "add-br", "br-int", "--", "set", "bridge", "br-int", "datapath_type=netdev")
-	if err := netns.Create("n"); err != nil {
+	if err := netns.Create("n", "test"); err != nil {
 		t.Fatal(err)
 	}
 	defer netns.Delete("n")

@@ -15,6 +15,7 @@ import (
 	"neutrino/address"
 	"neutrino/agent/dhcp"
 	"neutrino/agent/plug"
+	"neutrino/agent/stray"
 	"neutrino/dataplane/link"
 	"neutrino/dataplane/netns"
 	"neutrino/dataplane/ovsdb"
@@ -64,7 +65,7 @@ var settings = map[string]string{
 
 // Ensure implements dhcp.Machine.
 func (m *Machine) Ensure(ctx context.Context, p dhcp.Place) error {
-	if err := netns.Create(p.Namespace); err != nil {
+	if err := netns.Create(p.Namespace, stray.Mark); err != nil {
 		return err
 	}
 	view, err := m.plugger.Look(ctx)
@@ -76,6 +77,9 @@ func (m *Machine) Ensure(ctx context.Context, p dhcp.Place) error {
 		return err
 	}
 	defer space.Close()
+	if err := space.SetAlias("lo", stray.Mark); err != nil { // it may be another's that is ours from now on
+		return err
+	}
 	if err := space.SetSysctls(settings); err != nil {
 		return err
 	}
@@ -99,7 +103,7 @@ func (m *Machine) Ensure(ctx context.Context, p dhcp.Place) error {
 		m.announce(device, p.Addresses)
 	}
 	failed := m.clear(ctx, view, p.Namespace, device.Outer())
-	return errors.Join(failed, space.SetRoutes(routes(p, device.Name())))
+	return errors.Join(failed, space.SetRoutes(routes(p, device.Name())), space.SetNeighbours(device.Name(), p.Neighbours))
 }
 
 // routes are the default routes of a place.
@@ -127,6 +131,20 @@ func (m *Machine) announce(d plug.Device, addresses []netip.Prefix) {
 	m.work.Go(func() {
 		if err := link.Announce(m.ctx, d.Namespace, d.Name(), d.MAC, addrs, 3, time.Second); err != nil {
 			m.log.Warn("addresses were not announced", "namespace", d.Namespace, "error", err)
+		}
+	})
+}
+
+// Tell tells neighbours, and the switches on the way to them, where a place's addresses are.
+func (m *Machine) Tell(p dhcp.Place, neighbours []address.MAC) {
+	device := plug.Device{Prefix: devicePrefix, PortID: p.PortID, Namespace: p.Namespace}
+	var addrs []netip.Addr
+	for _, a := range p.Addresses {
+		addrs = append(addrs, a.Addr())
+	}
+	m.work.Go(func() {
+		if err := link.AnnounceTo(m.ctx, p.Namespace, device.Name(), p.MAC, addrs, neighbours, 5, time.Second); err != nil {
+			m.log.Warn("neighbours were not told of addresses", "namespace", p.Namespace, "error", err)
 		}
 	})
 }
@@ -173,8 +191,26 @@ func (m *Machine) Remove(ctx context.Context, namespace string) error {
 	return netns.Delete(namespace)
 }
 
-// List implements dhcp.Machine.
-func (m *Machine) List(prefix string) ([]string, error) { return netns.List(prefix) }
+// Strays implements dhcp.Machine.
+func (m *Machine) Strays(ctx context.Context, prefix string, wanted func(namespace string) bool) ([]stray.Thing, error) {
+	view, err := m.plugger.Look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return m.plugger.Strays(view, prefix, wanted)
+}
+
+// RemoveStray implements dhcp.Machine.
+func (m *Machine) RemoveStray(ctx context.Context, t stray.Thing) error {
+	if t.Kind == stray.Namespace {
+		return m.Remove(ctx, t.Name)
+	}
+	view, err := m.plugger.Look(ctx)
+	if err != nil {
+		return err
+	}
+	return m.plugger.RemovePort(ctx, view, t)
+}
 
 // Identity implements dhcp.Machine.
 func (m *Machine) Identity(namespace string) (uint64, error) { return netns.Identity(namespace) }

@@ -1,4 +1,4 @@
-package l2
+package firewalltest
 
 import (
 	"encoding/binary"
@@ -9,9 +9,11 @@ import (
 
 // Frames as instances send them. Checksums are right where the switch looks at them.
 
-var broadcast = address.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+// Broadcast is the address of all.
+var Broadcast = address.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 
-func ether(dst, src address.MAC, kind uint16, payload []byte) []byte {
+// Ether is a frame, filled up to the least length.
+func Ether(dst, src address.MAC, kind uint16, payload []byte) []byte {
 	b := append(append([]byte{}, dst[:]...), src[:]...)
 	b = binary.BigEndian.AppendUint16(b, kind)
 	b = append(b, payload...)
@@ -21,8 +23,8 @@ func ether(dst, src address.MAC, kind uint16, payload []byte) []byte {
 	return b
 }
 
-// tagged puts an 802.1Q tag into a frame.
-func tagged(vlan uint16, frame []byte) []byte {
+// Tagged puts an 802.1Q tag into a frame.
+func Tagged(vlan uint16, frame []byte) []byte {
 	b := append([]byte{}, frame[:12]...)
 	b = append(b, 0x81, 0x00)
 	b = binary.BigEndian.AppendUint16(b, vlan)
@@ -65,50 +67,57 @@ func pseudo(src, dst netip.Addr, proto uint8, length int) []byte {
 	return binary.BigEndian.AppendUint16(append(b, 0, proto), uint16(length))
 }
 
+// IP is a packet of any protocol.
+func IP(smac, dmac address.MAC, src, dst netip.Addr, proto uint8, payload []byte) []byte {
+	kind, p := ipPacket(src, dst, proto, payload)
+	return Ether(dmac, smac, kind, p)
+}
+
+// Flags of TCP.
 const (
-	syn    = 0x02
-	synAck = 0x12
-	ack    = 0x10
+	SYN    = 0x02
+	SYNACK = 0x12
+	ACK    = 0x10
 )
 
-func tcp(smac, dmac address.MAC, src, dst netip.Addr, sport, dport uint16, flags byte, seq, acked uint32) []byte {
+// TCP is a segment without data.
+func TCP(smac, dmac address.MAC, src, dst netip.Addr, sport, dport uint16, flags byte, seq, acked uint32) []byte {
 	b := binary.BigEndian.AppendUint16(nil, sport)
 	b = binary.BigEndian.AppendUint16(b, dport)
 	b = binary.BigEndian.AppendUint32(b, seq)
 	b = binary.BigEndian.AppendUint32(b, acked)
 	b = append(b, 0x50, flags, 0x20, 0, 0, 0, 0, 0)
 	binary.BigEndian.PutUint16(b[16:], sum(pseudo(src, dst, 6, len(b)), b))
-	kind, p := ipPacket(src, dst, 6, b)
-	return ether(dmac, smac, kind, p)
+	return IP(smac, dmac, src, dst, 6, b)
 }
 
-func udp(smac, dmac address.MAC, src, dst netip.Addr, sport, dport uint16) []byte {
+// UDP is a datagram with a word in it.
+func UDP(smac, dmac address.MAC, src, dst netip.Addr, sport, dport uint16) []byte {
 	b := binary.BigEndian.AppendUint16(nil, sport)
 	b = binary.BigEndian.AppendUint16(b, dport)
 	b = append(b, 0, 12, 0, 0, 'p', 'i', 'n', 'g')
 	binary.BigEndian.PutUint16(b[6:], sum(pseudo(src, dst, 17, len(b)), b))
-	kind, p := ipPacket(src, dst, 17, b)
-	return ether(dmac, smac, kind, p)
+	return IP(smac, dmac, src, dst, 17, b)
 }
 
-func icmp6(smac, dmac address.MAC, src, dst netip.Addr, kind byte, body []byte) []byte {
+// ICMP6 is a message of ICMPv6.
+func ICMP6(smac, dmac address.MAC, src, dst netip.Addr, kind byte, body []byte) []byte {
 	b := append([]byte{kind, 0, 0, 0}, body...)
 	binary.BigEndian.PutUint16(b[2:], sum(pseudo(src, dst, 58, len(b)), b))
-	k, p := ipPacket(src, dst, 58, b)
-	return ether(dmac, smac, k, p)
+	return IP(smac, dmac, src, dst, 58, b)
 }
 
-// ndp is a neighbour solicitation (135, option 1) or advertisement (136, option 2) for a target.
-func ndp(smac, dmac address.MAC, src, dst netip.Addr, kind byte, target netip.Addr, option address.MAC) []byte {
+// NDP is a neighbour solicitation (135, option 1) or advertisement (136, option 2) for a target.
+func NDP(smac, dmac address.MAC, src, dst netip.Addr, kind byte, target netip.Addr, option address.MAC) []byte {
 	b := append([]byte{0, 0, 0, 0}, target.AsSlice()...)
 	if !option.IsZero() {
 		b = append(append(b, kind-134, 1), option[:]...)
 	}
-	return icmp6(smac, dmac, src, dst, kind, b)
+	return ICMP6(smac, dmac, src, dst, kind, b)
 }
 
-// arp is a request (1) to all or a reply (2) to dmac.
-func arp(op uint16, smac, sha address.MAC, spa netip.Addr, dmac address.MAC, tpa netip.Addr) []byte {
+// ARP is a request (1) to all or a reply (2) to dmac.
+func ARP(op uint16, smac, sha address.MAC, spa netip.Addr, dmac address.MAC, tpa netip.Addr) []byte {
 	b := []byte{0, 1, 8, 0, 6, 4}
 	b = binary.BigEndian.AppendUint16(b, op)
 	b = append(append(b, sha[:]...), spa.AsSlice()...)
@@ -117,5 +126,5 @@ func arp(op uint16, smac, sha address.MAC, spa netip.Addr, dmac address.MAC, tpa
 		tha = address.MAC{}
 	}
 	b = append(append(b, tha[:]...), tpa.AsSlice()...)
-	return ether(dmac, smac, 0x0806, b)
+	return Ether(dmac, smac, 0x0806, b)
 }

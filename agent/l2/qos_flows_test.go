@@ -1,0 +1,55 @@
+package l2
+
+import (
+	"slices"
+	"testing"
+
+	"neutrino/dataplane/openflow"
+	"neutrino/desired"
+)
+
+// TestQoSFlows: which policy holds for a port, and the flows that come of it.
+func TestQoSFlows(t *testing.T) {
+	mark := 0
+	all := &desired.QoS{Egress: desired.Limits{Kbps: 8, Kpps: 1}, Ingress: desired.Limits{Kbps: 9, Kpps: 2}, DSCP: &mark}
+	one := &desired.QoS{Ingress: desired.Limits{Kpps: 5_000_000}}
+	for _, c := range []struct {
+		what         string
+		network, own *desired.QoS
+		owner        string
+		meters       []uint32
+		marked       bool
+	}{
+		{what: "none"},
+		{what: "the network's", network: all, meters: []uint32{400, 401, 402, 403}, marked: true},
+		{what: "its own", network: all, own: one, meters: []uint32{403}},
+		{what: "its own without rules", network: all, own: &desired.QoS{}},
+		{what: "a port of the network service", network: all, owner: "network:dhcp"},
+		{what: "its own, of the network service", own: one, owner: "network:dhcp", meters: []uint32{403}},
+	} {
+		n, p := vxlan("net", 100), port("a", "net", 1)
+		n.QoS, p.QoS, p.DeviceOwner = c.network, c.own, c.owner
+		plan := newPlanned([]desired.Item{p, n})
+		plan.apply([]desired.Item{n, p}, nil)
+		var meters []uint32
+		marked := false
+		for _, f := range plan.want[brInt]["port/a"] {
+			if err := f.Check(); err != nil {
+				t.Errorf("%s: %s: %v", c.what, f, err)
+			}
+			for id := uint32(400); id < 404; id++ {
+				if slices.ContainsFunc(f.Actions, func(a openflow.Action) bool { return a.String() == openflow.Meter(id).String() }) {
+					meters = append(meters, id)
+				}
+			}
+			marked = marked || f.Table == tableMark
+		}
+		slices.Sort(meters)
+		if !slices.Equal(meters, c.meters) || marked != c.marked {
+			t.Errorf("%s: meters %v, marked %v", c.what, meters, marked)
+		}
+	}
+	if got := burst(5_000_000, 0, 1000); got != 4_000_000_000 {
+		t.Errorf("a burst of %d", got)
+	}
+}
