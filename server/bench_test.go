@@ -4,9 +4,15 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"runtime"
+	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"neutrino/engine"
+	"neutrino/policy"
+	"neutrino/store"
 )
 
 // Benchmarks of the operations that clients wait for, through the engine on SQLite with synchronous
@@ -73,28 +79,72 @@ func BenchmarkCreateRule(b *testing.B) {
 	}
 }
 
+// BenchmarkListPorts lists many ports for a member and for an administrator. It reports the middle time, the
+// SQL statements of one list, and how far the heap grows while the list streams out.
 func BenchmarkListPorts(b *testing.B) {
-	for _, n := range []int{1000, 5000} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			s, network := benchNetwork(b)
-			for range n / 50 {
-				body := `{"ports": [`
-				for i := range 50 {
-					if i > 0 {
-						body += ", "
+	for _, n := range []int{1000, 10000} {
+		s, network := benchNetwork(b)
+		for range n / 50 {
+			body := `{"ports": [` + strings.TrimSuffix(strings.Repeat(`{"network_id": "`+network+`"}, `, 50), ", ") + `]}`
+			if _, err := s.Network.Ports.Create(context.Background(), demo, parse(b, body)); err != nil {
+				b.Fatal(err)
+			}
+		}
+		for _, who := range []struct {
+			name string
+			as   *policy.Credentials
+		}{{"member", demo}, {"admin", admin}} {
+			b.Run(fmt.Sprintf("%d/%s", n, who.name), func(b *testing.B) {
+				list := func(ctx context.Context, out io.Writer) {
+					if err := s.Network.Ports.List(ctx, who.as, engine.Query{}, out); err != nil {
+						b.Fatal(err)
 					}
-					body += `{"network_id": "` + network + `"}`
 				}
-				if _, err := s.Network.Ports.Create(context.Background(), demo, parse(b, body+`]}`)); err != nil {
-					b.Fatal(err)
+				var statements atomic.Int64
+				watch := &heapWatch{}
+				list(store.WithCounter(context.Background(), &statements), watch)
+				var took []time.Duration
+				for b.Loop() {
+					began := time.Now()
+					list(context.Background(), io.Discard)
+					took = append(took, time.Since(began))
 				}
-			}
-			for b.Loop() {
-				if err := s.Network.Ports.List(context.Background(), demo, engine.Query{}, io.Discard); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
+				percentiles(b, took)
+				b.ReportMetric(float64(statements.Load()), "statements")
+				b.ReportMetric(float64(watch.most-watch.least)/(1<<20), "MB-growth")
+			})
+		}
+	}
+}
+
+// heapWatch is a writer that sees how much of the heap lives while it is written to.
+type heapWatch struct{ writes, least, most uint64 }
+
+func (w *heapWatch) Write(p []byte) (int, error) {
+	if w.writes%16 == 0 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		if w.least == 0 || m.HeapAlloc < w.least {
+			w.least = m.HeapAlloc
+		}
+		w.most = max(w.most, m.HeapAlloc)
+	}
+	w.writes++
+	return len(p), nil
+}
+
+// BenchmarkShowGroup shows a security group with a thousand rules.
+func BenchmarkShowGroup(b *testing.B) {
+	s, _ := benchNetwork(b)
+	g := create(b, s.Security.Groups, demo, `{"security_group": {}}`)["id"].(string)
+	for i := range 1000 {
+		create(b, s.Security.Rules, demo, fmt.Sprintf(`{"security_group_rule": {"security_group_id": "%s", "direction": "ingress", "protocol": "tcp", "port_range_min": %d, "port_range_max": %[2]d}}`, g, i+1))
+	}
+	for b.Loop() {
+		if _, err := s.Security.Groups.Show(context.Background(), demo, g, engine.Query{}); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

@@ -119,7 +119,7 @@ func TestBadInput(t *testing.T) {
 			var err error
 			switch {
 			case c.action != "":
-				_, err = c.col.Act(context.Background(), as, c.update, c.action, parse(t, c.body))
+				_, _, err = c.col.Act(context.Background(), as, c.update, c.action, parse(t, c.body), engine.Input{})
 			case c.update != "":
 				_, err = c.col.Update(context.Background(), as, c.update, parse(t, c.body), "")
 			default:
@@ -167,7 +167,7 @@ func head(t *testing.T, s *Services) int64 {
 
 func act(t testing.TB, col engine.Collection, as *policy.Credentials, id, action, body string) []byte {
 	t.Helper()
-	b, err := col.Act(context.Background(), as, id, action, parse(t, body))
+	_, b, err := col.Act(context.Background(), as, id, action, parse(t, body), engine.Input{})
 	if err != nil {
 		t.Fatalf("%s %s: %v", action, body, err)
 	}

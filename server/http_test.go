@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 )
@@ -75,7 +76,7 @@ func TestHTTP(t *testing.T) {
 		{name: "quota details", path: "/v2.0/quotas/" + r.project + "/details.json", status: 200, want: []string{`"network": {"limit": 100, "used": 1, "reserved": 0}`}},
 		{name: "default quotas", path: "/v2.0/quotas/" + r.project + "/default", status: 200, want: []string{`"floatingip": 50`}},
 		{name: "whose quotas", path: "/v2.0/quotas/tenant", status: 200, want: []string{`{"tenant": {"tenant_id": "` + r.project + `"}}`}},
-		{name: "quota below use", method: "PUT", path: "/v2.0/quotas/" + r.project, body: `{"quota": {"network": 0}}`, status: 400, want: []string{"Quota limit 0 for network must be greater than or equal to already used 1"}},
+		{name: "quota below use", method: "PUT", path: "/v2.0/quotas/" + r.project, body: `{"quota": {"network": 0, "check_limit": true}}`, status: 400, want: []string{"Quota limit 0 for network must be greater than or equal to already used 1"}},
 		{name: "quota forced", method: "PUT", path: "/v2.0/quotas/" + r.project, body: `{"quota": {"network": 1, "force": true}}`, status: 200, want: []string{`"network": 1`}},
 		{name: "over quota", method: "POST", path: "/v2.0/networks", body: `{"network": {}}`, status: 409, want: []string{`"type": "OverQuota"`, "Quota exceeded for resources: ['network']."}},
 		{name: "no such quota", method: "PUT", path: "/v2.0/quotas/" + r.project, body: `{"quota": {"unicorn": 1}}`, status: 400, want: []string{"Unrecognized attribute(s) 'unicorn'"}},
@@ -83,7 +84,14 @@ func TestHTTP(t *testing.T) {
 		{name: "no quota to delete", method: "DELETE", path: "/v2.0/quotas/" + r.project, status: 404, want: []string{"TenantQuotaNotFound"}},
 		{name: "quotas are not posted", method: "POST", path: "/v2.0/quotas", body: "{}", status: 501},
 		{name: "rules are immutable", method: "PUT", path: "/v2.0/security-group-rules/" + group, body: `{"security_group_rule": {}}`, status: 405},
-		{name: "agents are not posted", method: "POST", path: "/v2.0/agents", body: `{"agent": {}}`, status: 405},
+		{name: "agents are not posted", method: "POST", path: "/v2.0/agents", body: `{"agent": {}}`, status: 400, want: []string{`"type": "BadRequest"`}},
+		{name: "the caller's request id is theirs", path: "/v2.0/networks", header: map[string]string{"X-Openstack-Request-Id": "req-11111111-1111-1111-1111-111111111111"}, status: 200},
+		{name: "an action without its body", method: "PUT", path: "/v2.0/routers/" + group + "/add_router_interface", status: 404, want: []string{"RouterNotFound"}},
+		{name: "a member action by hyphens, with a suffix", method: "PUT", path: "/v2.0/routers/" + group + "/add-router-interface.json", body: "{}", status: 404, want: []string{"RouterNotFound"}},
+		{name: "a prefix is left out", path: "/v2.0/rule-types?all_rules=true", status: 200, want: []string{`"rule_types"`}},
+		{name: "patch on a path of extensions", method: "PATCH", path: "/v2.0/routers/" + group, status: 405},
+		{name: "head of an object", method: "HEAD", path: "/v2.0/networks/" + network, status: 200},
+		{name: "without the slash there is nothing", path: "/v2.0", status: 404},
 		{name: "hosts need the secret", path: "/agent/v1/stream?host=h1", status: 401, want: []string{"wrong agent secret"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -131,5 +139,40 @@ func TestHTTP(t *testing.T) {
 				t.Errorf("WWW-Authenticate is %q", resp.Header.Get("WWW-Authenticate"))
 			}
 		})
+	}
+}
+
+// TestIdentityHeaders: what keystonemiddleware tells an API by headers is told to ours by nobody. Clients that send them
+// are who their token says, or nobody.
+func TestIdentityHeaders(t *testing.T) {
+	h := door(t, open(t))
+	forged := map[string]string{
+		"X-Identity-Status": "Confirmed", "X-Service-Identity-Status": "Confirmed", "X-Auth-Token-Info": "{}",
+		"X-Roles": "admin", "X-Role": "admin", "X-Service-Roles": "service,admin", "X-Is-Admin-Project": "True",
+		"X-Project-Id": admin.ProjectID, "X-Tenant-Id": admin.ProjectID, "X-Tenant": admin.ProjectID, "X-Project-Name": "admin",
+		"X-User-Id": admin.UserID, "X-User": admin.UserID, "X-User-Name": "admin", "X-Domain-Id": "default",
+		"OpenStack-System-Scope": "all", "X-Service-Catalog": "[]", "X-Service-Project-Id": admin.ProjectID,
+	}
+	ask := func(token string) *httptest.ResponseRecorder {
+		req := httptest.NewRequest("POST", "/v2.0/networks", strings.NewReader(`{"network": {"router:external": true}}`))
+		for name, value := range forged {
+			req.Header.Set(name, value)
+			req.Header.Set(strings.ReplaceAll(name, "-", "_"), value)
+		}
+		if token != "" {
+			req.Header.Set("X-Auth-Token", token)
+		}
+		rec := httptest.NewRecorder()
+		h.ServeHTTP(rec, req)
+		return rec
+	}
+	if rec := ask(""); rec.Code != http.StatusUnauthorized {
+		t.Errorf("without a token: %d %s", rec.Code, rec.Body)
+	}
+	if rec := ask("demo"); rec.Code != http.StatusForbidden {
+		t.Errorf("a member: %d %s", rec.Code, rec.Body)
+	}
+	if rec := ask("admin"); rec.Code != http.StatusCreated || !strings.Contains(rec.Body.String(), `"project_id": "`+admin.ProjectID+`"`) {
+		t.Errorf("an administrator: %d %s", rec.Code, rec.Body)
 	}
 }

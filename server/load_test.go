@@ -19,7 +19,8 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"neutrino/service/network"
+	"neutrino/store"
+	"neutrino/store/storetest"
 )
 
 // running is a whole server on loopback, with an administrator's token.
@@ -30,16 +31,21 @@ type running struct {
 // run starts a server and stops it when the test ends.
 func run(t testing.TB) *running {
 	t.Helper()
+	return runOn(t, t.TempDir(), storetest.Empty(t))
+}
+
+// runOn starts a server in a state directory, which others may use too, on a database.
+func runOn(t testing.TB, dir string, source store.Source) *running {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	url := "http://" + l.Addr().String()
 	go func() {
-		done <- Run(ctx, Options{StateDir: dir, PublicURL: url, Network: network.Defaults(), Listeners: []net.Listener{l}, Log: slog.New(slog.DiscardHandler)})
+		done <- Run(ctx, Options{StateDir: dir, Database: Database{Source: source, AutoUpgrade: true}, PublicURL: url, Services: DefaultServices(), Listeners: []net.Listener{l}, Log: failures(t)})
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -57,6 +63,11 @@ func run(t testing.TB) *running {
 	}
 	r.login(t, filepath.Join(dir, "clouds.yaml"))
 	return r
+}
+
+// failures shows in a test's output what a server logs as an error: the reason of an answer 500.
+func failures(t testing.TB) *slog.Logger {
+	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 }
 
 // login gets the administrator's token as a client does.
@@ -170,4 +181,29 @@ func percentiles(b *testing.B, took []time.Duration) {
 	slices.Sort(took)
 	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "ms-p50")
 	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "ms-p99")
+}
+
+// BenchmarkParallelPorts asks a whole server over HTTP for 250 ports of one subnet at once, one a
+// request, and reports how long the last of them waits.
+func BenchmarkParallelPorts(b *testing.B) {
+	const count = 250
+	r := run(b)
+	r.do(b, "PUT", "/v2.0/quotas/"+r.project, `{"quota": {"port": -1, "network": -1, "subnet": -1}}`, 200)
+	for b.Loop() {
+		b.StopTimer()
+		n := r.do(b, "POST", "/v2.0/networks", `{"network": {}}`, 201)["network"].(map[string]any)["id"].(string)
+		r.do(b, "POST", "/v2.0/subnets", `{"subnet": {"network_id": "`+n+`", "ip_version": 4, "cidr": "10.0.0.0/22"}}`, 201)
+		b.StartTimer()
+		var group sync.WaitGroup
+		for range count {
+			group.Go(func() {
+				status, answer, err := r.call("POST", "/v2.0/ports", `{"port": {"network_id": "`+n+`"}}`)
+				if err != nil || status != 201 {
+					b.Errorf("%d %v %v", status, answer, err)
+				}
+			})
+		}
+		group.Wait()
+	}
+	b.ReportMetric(count*float64(b.N)/b.Elapsed().Seconds(), "ports/s")
 }

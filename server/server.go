@@ -18,20 +18,43 @@ import (
 
 	"neutrino/api"
 	"neutrino/hub"
-	"neutrino/identity"
+	"neutrino/keystone"
+	"neutrino/nova"
 	"neutrino/policy"
-	"neutrino/service/network"
+	"neutrino/store"
 )
 
 // Options say how a server runs.
 type Options struct {
-	StateDir   string // database, identity, policy, agent secret
-	PublicURL  string // where clients reach the server: "http://HOST:PORT"
-	PolicyFile string // overrides of policy; "" is policy.yaml in StateDir, if it is there
-	SecretFile string // what agents show; "" is agent-secret in StateDir; made when it is not there
-	Network    network.Config
-	Listeners  []net.Listener
-	Log        *slog.Logger
+	StateDir   string   // database, identity, policy, agent secret
+	Database   Database // where state is kept; the zero value is neutrino.db in StateDir
+	PublicURL  string   // where clients reach the server: "http://HOST:PORT"
+	PolicyFile string   // overrides of policy; "" is policy.yaml in StateDir, if it is there
+	// PolicyAbsent says that PolicyFile need not be there yet.
+	PolicyAbsent bool
+	SecretFile   string // what agents show; "" is agent-secret in StateDir; made when it is not there
+	Services     ServiceOptions
+	Keystone     Keystone
+	Nova         *nova.Options // nil: no compute service is told of ports
+	OVN          *OVN          // nil: OVN is not among the mechanism drivers
+	TrustProxy   bool          // X-Forwarded-Proto and X-Forwarded-Host are from our own proxy
+	MaxLimit     int           // pagination_max_limit: most objects that a list gives at once; 0: any number
+	Listeners    []net.Listener
+	Log          *slog.Logger
+}
+
+// Keystone says which Keystone checks tokens; without an AuthURL the built-in identity service does.
+type Keystone struct {
+	keystone.Options
+
+	PublicURL            string   // www_authenticate_uri: where clients get tokens; "" is AuthURL
+	ServiceRoles         []string // service_token_roles
+	ServiceRolesRequired bool     // service_token_roles_required
+}
+
+// DefaultKeystone has keystonemiddleware's defaults.
+func DefaultKeystone() Keystone {
+	return Keystone{Options: keystone.Defaults(), ServiceRoles: []string{"service"}}
 }
 
 // follow is how often files (policy, identity) are looked at for changes.
@@ -49,18 +72,19 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	if err := identity.Bootstrap(o.StateDir, o.PublicURL); err != nil {
-		return fmt.Errorf("set up the identity service: %w", err)
-	}
-	users, err := identity.Open(identity.Options{StateDir: o.StateDir, PublicURL: o.PublicURL, Log: o.Log})
+	who, err := openIdentity(o)
 	if err != nil {
-		return fmt.Errorf("open the identity service: %w", err)
+		return err
 	}
 	secret, err := agentSecret(o)
 	if err != nil {
 		return err
 	}
-	services, err := OpenServices(ctx, filepath.Join(o.StateDir, "neutrino.db"), enforcer, o.Network, o.Log)
+	database := o.Database
+	if database.Source.Kind == "" {
+		database = Database{Source: store.Source{Kind: store.SQLite, Path: filepath.Join(o.StateDir, "neutrino.db")}, AutoUpgrade: true}
+	}
+	services, err := OpenServices(ctx, database, enforcer, o.Services, o.Log)
 	if err != nil {
 		return err
 	}
@@ -69,18 +93,34 @@ func Run(ctx context.Context, o Options) error {
 			o.Log.Error("the database could not be closed", "error", err)
 		}
 	}()
+	src := newSource(services)
+	center := hub.New(journal{services.Engine.DB}, src, src, secret, o.Log)
+	hosts := newWatch(services, center, o.Services.Failover, o.Services.AgentDownTime, o.Log)
+	metrics := who.metrics
+	var sender *nova.Sender
+	turn := hosts.turn("nova")
+	if o.Nova != nil {
+		if sender, err = nova.New(*o.Nova, novaQueue{services, turn}, o.Log); err != nil {
+			return err
+		}
+		metrics = append(metrics, sender.Collectors()...)
+	}
+	var north *ovnSync
+	if o.OVN != nil {
+		north = newOVN(services, *o.OVN, o.Services.AgentDownTime, o.Log)
+		metrics = append(metrics, north.writer.Collectors()...)
+	}
 	door, err := api.New(api.Options{
-		Engine: services.Engine, Collections: services.Collections(), Authenticator: users,
-		Extensions: api.Extensions(), IdentityURL: o.PublicURL + "/identity/v3", Log: o.Log,
+		Engine: services.Engine, Collections: services.Collections(), Authenticator: who.Authenticator,
+		ServiceRoles: o.Keystone.ServiceRoles, ServiceRolesRequired: o.Keystone.ServiceRolesRequired,
+		Extensions: api.Extensions(services.Network.Extensions()), IdentityURL: who.url, TrustProxy: o.TrustProxy, MaxLimit: o.MaxLimit, Metrics: metrics, Log: o.Log,
 	})
 	if err != nil {
 		return err
 	}
-	src := newSource(services)
-	center := hub.New(journal{services.Engine.DB}, src, src, secret, o.Log)
 
 	mux := http.NewServeMux()
-	users.Mount(mux)
+	who.mount(mux)
 	mux.Handle("/agent/", center.Handler())
 	mux.Handle("/", door)
 
@@ -100,7 +140,14 @@ func Run(ctx context.Context, o Options) error {
 		o.Log.Info("listening", "address", l.Addr().String())
 	}
 	group.Go(func() error { return quiet(center.Run(ctx)) })
-	group.Go(func() error { users.Follow(ctx, follow); return nil })
+	group.Go(func() error { return quiet(hosts.run(ctx)) })
+	if sender != nil {
+		group.Go(func() error { return quiet(tellNova(ctx, sender, turn)) })
+	}
+	if north != nil {
+		group.Go(func() error { return quiet(north.run(ctx)) })
+	}
+	group.Go(func() error { who.follow(ctx); return nil })
 	group.Go(func() error { enforcer.Follow(ctx, policyFile, follow, o.Log); return nil })
 	group.Go(func() error { return quiet(services.tidy(ctx)) })
 	group.Go(func() error {
@@ -147,12 +194,12 @@ func openPolicy(o Options) (*policy.Enforcer, string, error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("read the default policy: %w", err)
 	}
-	file := o.PolicyFile
+	file, may := o.PolicyFile, o.PolicyAbsent
 	if file == "" {
-		file = filepath.Join(o.StateDir, "policy.yaml")
-		if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
-			return enforcer, file, nil
-		}
+		file, may = filepath.Join(o.StateDir, "policy.yaml"), true
+	}
+	if _, err := os.Stat(file); may && errors.Is(err, os.ErrNotExist) {
+		return enforcer, file, nil
 	}
 	if err := enforcer.LoadFile(file); err != nil {
 		return nil, "", fmt.Errorf("read the policy: %w", err)

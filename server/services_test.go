@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -13,12 +12,20 @@ import (
 	"neutrino/engine"
 	"neutrino/policy"
 	"neutrino/service/agent"
-	"neutrino/service/network"
+	"neutrino/store/storetest"
 )
 
 // open gives all services on a fresh database.
 func open(t testing.TB) *Services {
 	t.Helper()
+	return openWith(t, func(*ServiceOptions) {})
+}
+
+// openWith is open with other options.
+func openWith(t testing.TB, change func(o *ServiceOptions)) *Services {
+	t.Helper()
+	options := DefaultServices()
+	change(&options)
 	rules, err := policy.Neutron()
 	if err != nil {
 		t.Fatal(err)
@@ -27,7 +34,7 @@ func open(t testing.TB) *Services {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := OpenServices(context.Background(), filepath.Join(t.TempDir(), "neutrino.db"), enforcer, network.Defaults(), slog.New(slog.DiscardHandler))
+	s, err := OpenServices(context.Background(), Database{Source: storetest.Empty(t), AutoUpgrade: true}, enforcer, options, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +115,7 @@ func TestRingOfResources(t *testing.T) {
 	if r["external_gateway_info"].(map[string]any)["enable_snat"] != true {
 		t.Fatalf("router: %v", r)
 	}
-	b, err := s.Router.Routers.Act(context.Background(), demo, r["id"].(string), "add_router_interface", parse(t, `{"subnet_id": "`+sub["id"].(string)+`"}`))
+	_, b, err := s.Router.Routers.Act(context.Background(), demo, r["id"].(string), "add_router_interface", parse(t, `{"subnet_id": "`+sub["id"].(string)+`"}`), engine.Input{})
 	if err != nil {
 		t.Fatal(err)
 	}
