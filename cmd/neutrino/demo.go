@@ -33,6 +33,8 @@ another project's network). Needs no root. The exit status is 0 only if all held
 	cmd.Flags().StringVar(&o.Lab.Name, "name", "demo", "the lab's name")
 	cmd.Flags().IntVar(&o.Lab.Hosts, "hosts", 3, "how many hosts, 3 or more")
 	cmd.Flags().IntVar(&o.Lab.Port, "port", 0, "the API's port on 127.0.0.1; 0 picks a free one")
+	cmd.Flags().StringVar(&o.Lab.Driver, "driver", "openvswitch", "what carries networks: openvswitch or ovn")
+	cmd.Flags().StringVar(&o.Lab.Firewall, "firewall", "", "the hosts' firewall_driver: openvswitch (also without) or iptables_hybrid")
 	cmd.Flags().BoolVar(&o.Keep, "keep", false, "leave the lab running")
 	return cmd
 }

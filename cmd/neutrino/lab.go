@@ -18,7 +18,6 @@ import (
 
 	"neutrino/address"
 	"neutrino/lab"
-	"neutrino/lab/probe"
 )
 
 // exitStatus ends the process with a status of its own, saying nothing more.
@@ -52,7 +51,7 @@ different names run side by side; NEUTRINO_LAB names the one that is meant when 
 	cmd.AddCommand(
 		labUp(&name, &asJSON), labDown(&name), labList(&asJSON),
 		labBoot(find, &asJSON), labPlug(find), labDelete(find), labExec(find),
-		labKill(find), labStart(find), labCut(find, "cut", "Pull a host's cables (mgmt, tun, phys; all if none is named)", (*lab.Lab).Cut),
+		labKill(find), labStart(find), labCut(find, "cut", "Pull a host's cables (mgmt, tun, phys, phys2; all if none is named)", (*lab.Lab).Cut),
 		labCut(find, "heal", "Plug a host's cables in again", (*lab.Lab).Heal),
 		labLoss(find), labRate(find), labEnv(find), labLogs(find), labGuest(find), probeCommand(),
 		&cobra.Command{
@@ -116,6 +115,15 @@ func labUp(name *string, asJSON *bool) *cobra.Command {
 	cmd.Flags().IntVar(&o.Hosts, "hosts", 3, "how many hosts")
 	cmd.Flags().IntVar(&o.Port, "port", 0, "the API's port on 127.0.0.1; 0 picks a free one")
 	cmd.Flags().BoolVar(&o.Bare, "bare", false, "hosts and Open vSwitch only: no server, no agents")
+	cmd.Flags().StringVar(&o.Driver, "driver", "openvswitch", "what carries networks: openvswitch, or ovn (OVN's databases at c0, ovn-controller on the hosts)")
+	cmd.Flags().BoolVar(&o.Cluster, "ovn-cluster", false, "OVN's databases are served by three servers each, in a raft cluster")
+	cmd.Flags().StringVar(&o.Firewall, "firewall", "", "the hosts' firewall_driver: openvswitch (also without), iptables_hybrid, noop")
+	cmd.Flags().BoolVar(&o.Tunnels6, "ipv6-tunnels", false, "tunnels between the hosts run over IPv6")
+	cmd.Flags().StringVar(&o.Database, "database", "", `URL of the server's database (default: SQLite in the lab's directory); the lab has a network of its own, so
+name the database server's unix socket: postgresql://USER@/NAME?host=DIRECTORY or mysql://USER@/NAME?unix_socket=FILE`)
+	cmd.Flags().StringVar(&o.Config, "server-config", "", "file of options for the server, as it takes neutron.conf; flags of the lab win")
+	cmd.Flags().StringVar(&o.Etc, "etc", "", `directory with a directory for each node (c0, h1, …) of what it has in /etc besides the machine's: server and agents
+run by the files in neutron/ there, as on an operator's machines`)
 	cmd.Flags().BoolVar(&foreground, "foreground", false, "stay, and take the lab down on Ctrl-C")
 	return cmd
 }
@@ -219,6 +227,7 @@ func labPlug(find finder) *cobra.Command {
 	cmd.Flags().StringVar(&mac, "mac", "", "MAC of its NIC")
 	cmd.Flags().StringSliceVar(&i.Address, "address", nil, "address with prefix length; without any, DHCP is asked")
 	cmd.Flags().StringVar(&i.Bridge, "bridge", "br-int", "bridge to be on")
+	cmd.Flags().IntVar(&i.VLAN, "vlan", 0, "VLAN of the bridge to be on; 0: none")
 	cmd.Flags().IntVar(&i.MTU, "mtu", 1500, "MTU of its NIC before DHCP says otherwise")
 	return cmd
 }
@@ -254,13 +263,16 @@ func labExec(find finder) *cobra.Command {
 	}
 }
 
-// partOf reads "HOST", "HOST ovs|vswitchd|ovsdb|agent" or "server".
+// partOf reads "HOST", "HOST ovs|vswitchd|ovsdb|agent", "c0 PART" or "server".
 func partOf(args []string) (host, part string, err error) {
 	if len(args) == 1 && args[0] == "server" {
 		return "", "server", nil
 	}
 	if len(args) == 1 {
 		return args[0], "power", nil
+	}
+	if args[0] == lab.Center {
+		return lab.Center, args[1], nil
 	}
 	switch args[1] {
 	case "ovs", "vswitchd", "ovsdb", "agent":
@@ -271,7 +283,8 @@ func partOf(args []string) (host, part string, err error) {
 
 func labKill(find finder) *cobra.Command {
 	return &cobra.Command{
-		Use: "kill HOST [ovs|vswitchd|ovsdb|agent] | server", Short: "Power a host off, or kill -9 a part of it, or the server",
+		Use: "kill HOST [ovs|vswitchd|ovsdb|agent] | server | c0 PART", Short: "Power a host off, or kill -9 a part of it, or the server, or a part of OVN's center",
+		Long: "Power a host off, or kill -9 a part of it (with OVN agent means ovn-controller, too), or the server, or a part of OVN's center:\nnorthd, nb, sb, or with --ovn-cluster nb1 to nb3, sb1 to sb3.",
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(_ *cobra.Command, args []string) error {
 			l, err := find()
@@ -281,6 +294,9 @@ func labKill(find finder) *cobra.Command {
 			host, part, err := partOf(args)
 			if err != nil {
 				return err
+			}
+			if host == lab.Center {
+				return l.KillCentral(part)
 			}
 			switch part {
 			case "server":
@@ -299,7 +315,7 @@ func labKill(find finder) *cobra.Command {
 
 func labStart(find finder) *cobra.Command {
 	return &cobra.Command{
-		Use: "start HOST [ovs|agent] | server", Short: "Power a host on (its instances resume), or start what was killed",
+		Use: "start HOST [ovs|agent] | server | c0 PART", Short: "Power a host on (its instances resume), or start what was killed",
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			l, err := find()
@@ -309,6 +325,9 @@ func labStart(find finder) *cobra.Command {
 			host, part, err := partOf(args)
 			if err != nil {
 				return err
+			}
+			if host == lab.Center {
+				return l.StartCentral(part)
 			}
 			switch part {
 			case "server":
@@ -325,7 +344,7 @@ func labStart(find finder) *cobra.Command {
 
 func labCut(find finder, use, short string, do func(*lab.Lab, string, ...string) error) *cobra.Command {
 	return &cobra.Command{
-		Use: use + " HOST [mgmt|tun|phys]…", Short: short, Args: cobra.MinimumNArgs(1),
+		Use: use + " HOST [mgmt|tun|phys|phys2]…", Short: short, Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			l, err := find()
 			if err != nil {
@@ -338,7 +357,7 @@ func labCut(find finder, use, short string, do func(*lab.Lab, string, ...string)
 
 func labLoss(find finder) *cobra.Command {
 	return &cobra.Command{
-		Use: "loss HOST mgmt|tun|phys PERCENT", Short: "Lose a share of the frames that a host sends; 0 ends it", Args: cobra.ExactArgs(3),
+		Use: "loss HOST mgmt|tun|phys|phys2 PERCENT", Short: "Lose a share of the frames that a host sends; 0 ends it", Args: cobra.ExactArgs(3),
 		RunE: func(_ *cobra.Command, args []string) error {
 			l, err := find()
 			if err != nil {
@@ -355,7 +374,7 @@ func labLoss(find finder) *cobra.Command {
 
 func labRate(find finder) *cobra.Command {
 	return &cobra.Command{
-		Use: "rate HOST mgmt|tun|phys RATE", Short: "Limit what a host receives, such as 100mbit; 0 ends it", Args: cobra.ExactArgs(3),
+		Use: "rate HOST mgmt|tun|phys|phys2 RATE", Short: "Limit what a host receives, such as 100mbit; 0 ends it", Args: cobra.ExactArgs(3),
 		RunE: func(_ *cobra.Command, args []string) error {
 			l, err := find()
 			if err != nil {
@@ -391,7 +410,7 @@ func labEnv(find finder) *cobra.Command {
 func labLogs(find finder) *cobra.Command {
 	var follow bool
 	cmd := &cobra.Command{
-		Use: "logs HOST agent|vswitchd|ovsdb | c0 server", Short: "Print a log", Args: cobra.ExactArgs(2),
+		Use: "logs HOST agent|ovn-controller|vswitchd|ovsdb | c0 server|ovn-northd|ovn-nb|ovn-sb", Short: "Print a log", Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			l, err := find()
 			if err != nil {
@@ -433,53 +452,4 @@ func labGuest(find finder) *cobra.Command {
 			return printJSON(cmd.OutOrStdout(), g)
 		},
 	}
-}
-
-// probeCommand sends and watches for single frames and small messages: for use inside of instances.
-func probeCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "probe", Short: "Send or watch for packets, honest or forged; for use by lab exec"}
-	var f probe.Frame
-	var srcMAC, dstMAC, srcIP, dstIP string
-	parse := func() error { return f.Parse(srcMAC, dstMAC, srcIP, dstIP) }
-	flags := func(c *cobra.Command) *cobra.Command {
-		c.Flags().StringVar(&f.Device, "device", "eth0", "NIC")
-		c.Flags().BoolVar(&f.ARP, "arp", false, "an ARP announcement (IPv4) instead of a ping")
-		c.Flags().StringVar(&srcMAC, "src-mac", "", "source MAC")
-		c.Flags().StringVar(&dstMAC, "dst-mac", "", "destination MAC")
-		c.Flags().StringVar(&srcIP, "src-ip", "", "source address")
-		c.Flags().StringVar(&dstIP, "dst-ip", "", "destination address")
-		return c
-	}
-	var wait time.Duration
-	send := flags(&cobra.Command{Use: "send", Short: "Send three frames", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error {
-		if err := parse(); err != nil {
-			return err
-		}
-		return f.Send(3)
-	}})
-	watch := flags(&cobra.Command{Use: "watch", Short: "Wait for a frame from --src-mac or --src-ip; fails if none comes", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
-		if err := parse(); err != nil {
-			return err
-		}
-		return f.Watch(cmd.OutOrStdout(), wait)
-	}})
-	watch.Flags().DurationVar(&wait, "wait", 2*time.Second, "how long")
-	listen := &cobra.Command{Use: "listen tcp|udp PORT", Short: "Answer every message with its own words until killed", Args: cobra.ExactArgs(2), RunE: func(cmd *cobra.Command, args []string) error {
-		return probe.Listen(cmd.Context(), cmd.OutOrStdout(), args[0], args[1])
-	}}
-	connect := &cobra.Command{Use: "connect tcp|udp HOST PORT", Short: "Send a message to a listener; fails if no answer comes", Args: cobra.ExactArgs(3), RunE: func(cmd *cobra.Command, args []string) error {
-		return probe.Connect(cmd.Context(), args[0], args[1], args[2], wait)
-	}}
-	connect.Flags().DurationVar(&wait, "wait", 2*time.Second, "how long")
-	get := &cobra.Command{Use: "get URL", Short: "Fetch a page and print it", Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
-		return probe.Get(cmd.Context(), cmd.OutOrStdout(), args[0], wait)
-	}}
-	get.Flags().DurationVar(&wait, "wait", 5*time.Second, "how long")
-	var every time.Duration
-	ping := &cobra.Command{Use: "ping ADDRESS", Short: "Ping until interrupted, then tell what was lost (JSON)", Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
-		return probe.Ping(cmd.Context(), cmd.OutOrStdout(), args[0], every)
-	}}
-	ping.Flags().DurationVar(&every, "every", 100*time.Millisecond, "how often")
-	cmd.AddCommand(send, watch, listen, connect, get, ping)
-	return cmd
 }

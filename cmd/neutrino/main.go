@@ -25,7 +25,7 @@ func main() {
 		SilenceErrors: true,
 		Version:       version(),
 	}
-	root.AddCommand(serverCommand(), agentCommand(), labCommand(), demoCommand())
+	root.AddCommand(serverCommand(), dbCommand(), configCommand(), ovnCommand(), agentCommand(), showHostCommand(), checkCommand(), drainCommand(), undrainCommand(), explainCommand(), labCommand(), demoCommand())
 	err := root.ExecuteContext(ctx)
 	var status exitStatus
 	switch {
@@ -51,9 +51,12 @@ func version() string {
 
 // logger writes JSON lines to standard error.
 func logger(verbose bool) *slog.Logger {
-	level := slog.LevelInfo
-	if verbose {
-		level = slog.LevelDebug
-	}
+	var level slog.LevelVar
+	setDebug(&level, verbose)
+	return levelLogger(&level)
+}
+
+// levelLogger is a logger whose level can change.
+func levelLogger(level *slog.LevelVar) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 }
