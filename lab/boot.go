@@ -63,6 +63,9 @@ func (l *Lab) Boot(ctx context.Context, r BootRequest) (Instance, error) {
 		return Instance{}, fmt.Errorf("port %s: %w", r.Port, err)
 	}
 	i := Instance{Name: r.Name, Host: r.Host, Port: r.Port, MAC: mac}
+	if details, ok := port["binding:vif_details"].(client.Object); ok {
+		i.Hybrid, _ = details["ovs_hybrid_plug"].(bool)
+	}
 	return i, l.Plug(i)
 }
 

@@ -49,6 +49,9 @@ func (c *center) build() error {
 	if err := ownProc(); err != nil {
 		return err
 	}
+	if err := ownEtc(c.lab.path("nodes", Center, "etc"), c.lab.path("nodes", Center, "machine-etc")); err != nil {
+		return err
+	}
 	if err := loopbackUp(); err != nil {
 		return err
 	}
@@ -136,7 +139,7 @@ func (c *center) powerOn(name string) error {
 	return nil
 }
 
-// powerOff ends a node at once, as a power failure does.
+// powerOff ends a node at once, as a power failure does: its cables are dead before its kernel can close a connection.
 func (c *center) powerOff(name string) error {
 	c.mu.Lock()
 	cmd := c.nodes[name]
@@ -145,11 +148,12 @@ func (c *center) powerOff(name string) error {
 	if cmd == nil {
 		return fmt.Errorf("%s is not running", name)
 	}
+	unplugged := unplugNode(name)
 	if err := cmd.Process.Kill(); err != nil {
-		return fmt.Errorf("end %s: %w", name, err)
+		return errors.Join(unplugged, fmt.Errorf("end %s: %w", name, err))
 	}
 	cmd.Wait() // its exit status says what we know: it was killed
-	return unplugNode(name)
+	return unplugged
 }
 
 // startInner starts a first process and waits until it says that it is ready. api may be nil.

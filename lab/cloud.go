@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -24,10 +25,26 @@ func (l *Lab) StartServer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = l.spawn(Center, request{Service: "server", Listener: true, Argv: []string{self, "server",
-		"--state-dir", l.path("server"), "--listen-fd", "3", "--listen", centerAddress + ":" + strconv.Itoa(serverPort),
-		"--public-url", api, "--agent-secret-file", l.path("server", "agent.secret")}})
+	s, err := l.state()
 	if err != nil {
+		return err
+	}
+	argv := []string{self, "server", "--state-dir", l.path("server"), "--listen-fd", "3", "--public-url", api, "--agent-secret-file", l.path("server", "agent.secret")}
+	if s.Etc {
+		argv = append(argv, "--etc", "/etc/neutron")
+	} else {
+		argv = append(argv, "--listen", centerAddress+":"+strconv.Itoa(serverPort), "--vlan-ranges", "physnet1:100:199,physnet2:200:299")
+	}
+	if s.Driver == OVN {
+		argv = append(argv, "--config-file", l.path("server", "ovn.conf"))
+	}
+	if s.Config != "" {
+		argv = append(argv, "--config-file", s.Config)
+	}
+	if s.Database != "" {
+		argv = append(argv, "--database", s.Database, "--auto-upgrade")
+	}
+	if err := l.spawn(Center, request{Service: "server", Listener: true, Argv: argv}); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
@@ -69,14 +86,22 @@ func (l *Lab) healthy(ctx context.Context, api string) (bool, error) {
 // KillServer kills the server at once.
 func (l *Lab) KillServer() error { return l.kill(Center, "server", syscall.SIGKILL) }
 
-// StartAgent starts `neutrino agent` on a host.
+// StartAgent starts `neutrino agent` on a host, and with OVN ovn-controller too if it does not run.
 func (l *Lab) StartAgent(host string) error {
 	number, err := l.checkHost(host)
 	if err != nil {
 		return err
 	}
+	s, err := l.state()
+	if err != nil {
+		return err
+	}
 	if _, err := l.API(); err != nil {
 		return err
+	}
+	tunnelIP := TunnelAddress(number)
+	if s.Tunnels6 {
+		tunnelIP = TunnelAddress6(number)
 	}
 	secret, err := os.ReadFile(l.path("server", "agent.secret"))
 	if err != nil {
@@ -88,16 +113,50 @@ func (l *Lab) StartAgent(host string) error {
 	if err := os.MkdirAll(l.path("nodes", host, "agent"), 0o700); err != nil {
 		return err
 	}
-	return l.spawn(host, request{Service: "agent", Argv: []string{self, "agent",
+	if s.Etc {
+		if err := l.writeSecret(host, secret); err != nil {
+			return err
+		}
+		return l.spawn(host, request{Service: "agent", Argv: []string{self, "agent", "--etc", "/etc/neutron",
+			"--state-dir", nodeDir + "/agent", "--datapath-type", "netdev"}})
+	}
+	argv := []string{self, "agent",
 		"--server", "http://" + centerAddress + ":" + strconv.Itoa(serverPort), "--secret-file", nodeDir + "/agent.secret",
-		"--host", host, "--tunnel-ip", TunnelAddress(number), "--bridge-mapping", "physnet1:br-ex",
-		"--state-dir", nodeDir + "/agent", "--datapath-type", "netdev"}})
+		"--host", host, "--tunnel-ip", tunnelIP, "--bridge-mapping", "physnet1:br-ex", "--bridge-mapping", "physnet2:br-ex2",
+		"--state-dir", nodeDir + "/agent", "--datapath-type", "netdev"}
+	if s.Driver == OVN {
+		argv = append(argv, "--roles", "ovn-metadata")
+		running, err := l.Services(host)
+		if err != nil {
+			return err
+		}
+		if running["ovn-controller"] == 0 {
+			if err := l.StartController(context.Background(), host); err != nil {
+				return err
+			}
+		}
+	}
+	if s.Firewall != "" {
+		if err := os.WriteFile(l.path("nodes", host, "agent.ini"), []byte("[securitygroup]\nfirewall_driver = "+s.Firewall+"\n"), 0o600); err != nil {
+			return err
+		}
+		argv = append(argv, "--config-file", nodeDir+"/agent.ini")
+	}
+	return l.spawn(host, request{Service: "agent", Argv: argv})
 }
 
-// KillAgent kills a host's agent at once.
+// KillAgent kills a host's agent at once, and with OVN ovn-controller too.
 func (l *Lab) KillAgent(host string) error {
 	if _, err := l.checkHost(host); err != nil {
 		return err
 	}
-	return l.kill(host, "agent", syscall.SIGKILL)
+	s, err := l.state()
+	if err != nil {
+		return err
+	}
+	err = l.kill(host, "agent", syscall.SIGKILL)
+	if s.Driver == OVN {
+		err = errors.Join(err, l.kill(host, "ovn-controller", syscall.SIGKILL))
+	}
+	return err
 }

@@ -13,14 +13,17 @@ import (
 // TunnelAddress is a host's address on the tunnel network.
 func TunnelAddress(number int) string { return tunnelNet + strconv.Itoa(number) }
 
+// TunnelAddress6 is the same over IPv6.
+func TunnelAddress6(number int) string { return tunnelNet6 + strconv.Itoa(number) }
+
 // furnishHost makes a host out of a fresh node: Open vSwitch with the bridges that an operator makes
-// (br-ex to the provider network, br-phy that owns the tunnel address).
+// (br-ex and br-ex2 to the provider networks, br-phy that owns the tunnel address).
 func (l *Lab) furnishHost(ctx context.Context, host string) error {
 	number, err := l.checkHost(host)
 	if err != nil {
 		return err
 	}
-	for _, device := range []string{"eth1", "eth2"} {
+	for _, device := range []string{"eth1", "eth2", "eth3"} {
 		if err := l.hide(host, device); err != nil {
 			return err
 		}
@@ -34,11 +37,20 @@ func (l *Lab) furnishHost(ctx context.Context, host string) error {
 	if _, err := l.output(host, "", "ovs-vsctl", "--timeout=20",
 		"--", "--may-exist", "add-br", "br-ex", "--", "set", "bridge", "br-ex", "datapath_type=netdev",
 		"--", "--may-exist", "add-port", "br-ex", "eth2",
+		"--", "--may-exist", "add-br", "br-ex2", "--", "set", "bridge", "br-ex2", "datapath_type=netdev",
+		"--", "--may-exist", "add-port", "br-ex2", "eth3",
 		"--", "--may-exist", "add-br", "br-phy", "--", "set", "bridge", "br-phy", "datapath_type=netdev",
 		"--", "--may-exist", "add-port", "br-phy", "eth1"); err != nil {
 		return err
 	}
-	return l.addressHost(host, number)
+	if err := l.addressHost(host, number); err != nil {
+		return err
+	}
+	s, err := l.state()
+	if err != nil || s.Driver != OVN {
+		return err
+	}
+	return l.StartController(ctx, host)
 }
 
 // addressHost sets the bridges' own devices up. They come back bare whenever ovs-vswitchd starts.
@@ -46,7 +58,9 @@ func (l *Lab) addressHost(host string, number int) error {
 	for _, argv := range [][]string{
 		{"ip", "link", "set", "br-phy", "mtu", strconv.Itoa(underlayMTU), "up"},
 		{"ip", "link", "set", "br-ex", "up"},
+		{"ip", "link", "set", "br-ex2", "up"},
 		{"ip", "addr", "replace", TunnelAddress(number) + "/24", "dev", "br-phy"},
+		{"ip", "addr", "replace", TunnelAddress6(number) + "/64", "dev", "br-phy", "nodad"},
 	} {
 		if _, err := l.output(host, "", argv...); err != nil {
 			return err
@@ -189,8 +203,10 @@ func (l *Lab) PowerOn(ctx context.Context, host string) error {
 
 // startOutside makes the outside forward to what is behind it, and serve a page.
 func (l *Lab) startOutside() error {
-	if _, err := l.output(Outside, "", "ethtool", "-K", "eth2", "tx", "off"); err != nil {
-		return err
+	for _, device := range []string{"eth2", "eth3"} {
+		if _, err := l.output(Outside, "", "ethtool", "-K", device, "tx", "off"); err != nil {
+			return err
+		}
 	}
 	return l.spawn(Outside, request{Service: "web", Argv: []string{self, "lab", "inner", "web"}})
 }

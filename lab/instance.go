@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -30,10 +31,28 @@ type Instance struct {
 	MTU     int         `json:"mtu"`
 	Bridge  string      `json:"bridge,omitempty"`  // br-int unless said otherwise
 	Address []string    `json:"address,omitempty"` // given by hand, with prefix length; then no DHCP client runs
+	Hybrid  bool        `json:"hybrid,omitempty"`  // a bridge of its own is between it and br-int
+	VLAN    int         `json:"vlan,omitempty"`    // the bridge has its NIC on this VLAN, as a switch has an access port; 0: on none
 }
 
 // Tap is the name of the instance's device on its host.
-func (i Instance) Tap() string { return "tap" + i.Name }
+func (i Instance) Tap() string {
+	if i.Hybrid {
+		return "tap" + i.Port[:11]
+	}
+	return "tap" + i.Name
+}
+
+// OnBridge is the name of the device by which the instance is on br-int.
+func (i Instance) OnBridge() string {
+	if i.Hybrid {
+		return hybridDevice("qvo", i)
+	}
+	return i.Tap()
+}
+
+// hybridDevice is the name of one of the devices between a hybrid instance and br-int.
+func hybridDevice(prefix string, i Instance) string { return prefix + i.Port[:11] }
 
 // Instances are those that were booted and not deleted.
 func (l *Lab) Instances() ([]Instance, error) {
@@ -81,6 +100,9 @@ func (l *Lab) Plug(i Instance) error {
 	}
 	if _, err := l.Instance(i.Name); err == nil {
 		return fmt.Errorf("there is an instance %s already", i.Name)
+	}
+	if i.Hybrid && (len(i.Port) < 11 || strings.Trim(i.Port, "0123456789abcdef-") != "") {
+		return fmt.Errorf("%q is not a port's id", i.Port)
 	}
 	if i.Bridge == "" {
 		i.Bridge = "br-int"
@@ -193,11 +215,15 @@ func plugInstance(name string) error {
 	if err := netlink.LinkAdd(veth); err != nil {
 		return fmt.Errorf("make the NIC of %s: %w", name, err)
 	}
-	// The host's own stack has no business on the instance's wire.
-	if err := ignoreMissing(writeSetting("net/ipv6/conf/"+i.Tap()+"/disable_ipv6", "1")); err != nil {
+	if err := quiet(i.Tap()); err != nil {
 		return err
 	}
-	if err := runLine(hideRules(i.Tap()), "nft", "-f", "-"); err != nil {
+	if i.Hybrid {
+		if err := plugHybrid(i, veth); err != nil {
+			return err
+		}
+	}
+	if err := runLine(hideRules(i.OnBridge()), "nft", "-f", "-"); err != nil {
 		return err
 	}
 	if err := netlink.LinkSetUp(veth); err != nil {
@@ -206,10 +232,57 @@ func plugInstance(name string) error {
 	if err := configureInside(inside, here, i); err != nil {
 		return err
 	}
-	return runLine("", "ovs-vsctl", "--timeout=20", "--", "--if-exists", "del-port", i.Bridge, i.Tap(),
-		"--", "add-port", i.Bridge, i.Tap(), "--", "set", "Interface", i.Tap(),
+	add := []string{"ovs-vsctl", "--timeout=20", "--", "--if-exists", "del-port", i.Bridge, i.OnBridge(), "--", "add-port", i.Bridge, i.OnBridge()}
+	if i.VLAN != 0 {
+		add = append(add, "tag="+strconv.Itoa(i.VLAN))
+	}
+	return runLine("", append(add, "--", "set", "Interface", i.OnBridge(),
 		"external_ids:iface-id="+i.Port, `external_ids:attached-mac="`+i.MAC.String()+`"`,
-		"external_ids:iface-status=active", "external_ids:vm-uuid="+i.Name)
+		"external_ids:iface-status=active", "external_ids:vm-uuid="+i.Name)...)
+}
+
+// quiet keeps the host's own stack off an instance's wire.
+func quiet(device string) error {
+	return ignoreMissing(writeSetting("net/ipv6/conf/"+device+"/disable_ipv6", "1"))
+}
+
+// plugHybrid puts a bridge between the instance's device and br-int, as a compute service does for a port with
+// ovs_hybrid_plug: tap - qbr - qvb - qvo. The bridge forgets addresses at once, or it would learn the instance's on the
+// wrong side.
+func plugHybrid(i Instance, tap netlink.Link) error {
+	snoop, ageing := false, uint32(0)
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.MTU = hybridDevice("qbr", i), i.MTU
+	bridge := &netlink.Bridge{LinkAttrs: attrs, MulticastSnooping: &snoop, AgeingTime: &ageing}
+	if err := netlink.LinkAdd(bridge); err != nil {
+		return fmt.Errorf("make the bridge of %s: %w", i.Name, err)
+	}
+	attrs = netlink.NewLinkAttrs()
+	attrs.Name, attrs.MTU = hybridDevice("qvb", i), i.MTU
+	pair := &netlink.Veth{LinkAttrs: attrs, PeerName: hybridDevice("qvo", i), PeerMTU: uint32(i.MTU)}
+	if err := netlink.LinkAdd(pair); err != nil {
+		return fmt.Errorf("join the bridge of %s to br-int: %w", i.Name, err)
+	}
+	outer, err := netlink.LinkByName(hybridDevice("qvo", i))
+	if err != nil {
+		return err
+	}
+	for _, device := range []netlink.Link{bridge, pair, outer} {
+		if err := quiet(device.Attrs().Name); err != nil {
+			return err
+		}
+	}
+	for _, member := range []netlink.Link{tap, pair} {
+		if err := netlink.LinkSetMaster(member, bridge); err != nil {
+			return err
+		}
+	}
+	for _, device := range []netlink.Link{bridge, pair, outer} {
+		if err := netlink.LinkSetUp(device); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // configureInside sets the NIC up inside; without checksum offload, for no hardware fills them in.
@@ -253,10 +326,17 @@ func unplugInstance(name string) error {
 		return err
 	}
 	var failed []error
-	failed = append(failed, runLine("", "ovs-vsctl", "--timeout=20", "--if-exists", "del-port", i.Bridge, i.Tap()))
-	failed = append(failed, runLine(fmt.Sprintf("table netdev lab_hide_%s {}\ndelete table netdev lab_hide_%s\n", i.Tap(), i.Tap()), "nft", "-f", "-"))
-	if link, err := netlink.LinkByName(i.Tap()); err == nil {
-		failed = append(failed, netlink.LinkDel(link))
+	outer := i.OnBridge()
+	failed = append(failed, runLine("", "ovs-vsctl", "--timeout=20", "--if-exists", "del-port", i.Bridge, outer))
+	failed = append(failed, runLine(fmt.Sprintf("table netdev lab_hide_%s {}\ndelete table netdev lab_hide_%s\n", outer, outer), "nft", "-f", "-"))
+	devices := []string{i.Tap()}
+	if i.Hybrid {
+		devices = append(devices, outer, hybridDevice("qbr", i))
+	}
+	for _, device := range devices {
+		if link, err := netlink.LinkByName(device); err == nil {
+			failed = append(failed, netlink.LinkDel(link))
+		}
 	}
 	return errors.Join(append(failed, netns.DeleteNamed("vm-"+name))...)
 }

@@ -29,13 +29,16 @@ const (
 const (
 	managementNet   = "10.99.0."  // + host number, /24
 	tunnelNet       = "172.29.0." // + host number, /24
+	tunnelNet6      = "fd00:29::" // + host number, /64
 	centerAddress   = "10.99.0.254"
 	underlayMTU     = 1600 // room for a VXLAN header around 1500 bytes
 	serverPort      = 9696
 	OutsideSubnet   = "203.0.113.0/24"
 	OutsideGateway  = "203.0.113.1"      // the outside's address on physnet1
 	OutsideGateway6 = "2001:db8:ffff::1" // /64
-	OutsideFar      = "198.51.100.1"     // an address behind the outside's gateway
+	OutsideSubnet2  = "192.0.2.0/24"
+	OutsideGateway2 = "192.0.2.1"    // the outside's address on physnet2
+	OutsideFar      = "198.51.100.1" // an address behind the outside's gateway
 	OutsideFar6     = "2001:db8:fffe::1"
 )
 
@@ -52,9 +55,16 @@ type Lab struct {
 
 // state is what a lab's directory remembers of how it was raised.
 type state struct {
-	Hosts  int    `json:"hosts"`
-	API    string `json:"api,omitempty"` // http://127.0.0.1:PORT; empty for a lab without server and agents
-	Binary string `json:"binary"`
+	Hosts    int    `json:"hosts"`
+	API      string `json:"api,omitempty"` // http://127.0.0.1:PORT; empty for a lab without server and agents
+	Binary   string `json:"binary"`
+	Database string `json:"database,omitempty"` // URL; empty for SQLite
+	Config   string `json:"config,omitempty"`   // file of options for the server; empty for none
+	Etc      bool   `json:"etc,omitempty"`      // server and agents run by configuration files
+	Tunnels6 bool   `json:"tunnels6,omitempty"` // tunnels run over IPv6
+	Driver   string `json:"driver,omitempty"`   // as Options says
+	Cluster  bool   `json:"cluster,omitempty"`  // as Options says
+	Firewall string `json:"firewall,omitempty"` // as Options says
 }
 
 // BaseDir is where labs live: NEUTRINO_LAB_DIR, or a directory of the user's own.

@@ -61,13 +61,23 @@ func furnish(name, dir string) error {
 	if err := syscall.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755"); err != nil {
 		return fmt.Errorf("make /run private: %w", err)
 	}
-	for _, d := range []string{nodeDir, "/run/netns", "/run/openvswitch", "/run/lock"} {
+	for _, d := range []string{nodeDir, "/run/netns", "/run/openvswitch", "/run/ovn", "/run/lock"} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
 			return err
 		}
 	}
+	// A shared mount before the first namespace is named there: whoever made it one later would cover the names that are there.
+	if err := syscall.Mount("/run/netns", "/run/netns", "", syscall.MS_BIND, ""); err != nil {
+		return fmt.Errorf("make a mount of /run/netns: %w", err)
+	}
+	if err := syscall.Mount("", "/run/netns", "", syscall.MS_SHARED, ""); err != nil {
+		return fmt.Errorf("share /run/netns: %w", err)
+	}
 	if err := syscall.Mount("/proc/self/fd/"+strconv.Itoa(home), nodeDir, "", syscall.MS_BIND, ""); err != nil {
 		return fmt.Errorf("show the node its directory: %w", err)
+	}
+	if err := ownEtc(filepath.Join(nodeDir, "etc"), filepath.Join(nodeDir, "machine-etc")); err != nil {
+		return err
 	}
 	return loopbackUp()
 }

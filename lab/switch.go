@@ -15,10 +15,11 @@ import (
 )
 
 // Networks that join the nodes, each a Linux bridge at the center, and the device that leads to it
-// from a host: management (the host's own address), tunnels (on br-phy), and provider networks (br-ex).
+// from a host: management (the host's own address), tunnels (on br-phy), and the provider networks physnet1
+// (br-ex) and physnet2 (br-ex2).
 var (
-	networks = []string{"mgmt", "tun", "phys"}
-	devices  = map[string]string{"mgmt": "eth0", "tun": "eth1", "phys": "eth2"}
+	networks = []string{"mgmt", "tun", "phys", "phys2"}
+	devices  = map[string]string{"mgmt": "eth0", "tun": "eth1", "phys": "eth2", "phys2": "eth3"}
 )
 
 // buildSwitch makes the bridges in the namespace of this process.
@@ -87,6 +88,9 @@ func plugNode(name string, number, pid int) error {
 			return err
 		}
 		if err := setAddress(h, "eth2", OutsideGateway+"/24", OutsideGateway6+"/64"); err != nil {
+			return err
+		}
+		if err := setAddress(h, "eth3", OutsideGateway2+"/24"); err != nil {
 			return err
 		}
 		return setAddress(h, "lo", OutsideFar+"/32", OutsideFar6+"/128")

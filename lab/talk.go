@@ -87,7 +87,17 @@ func (p *Pinging) Stop() (probe.Tally, error) {
 
 // Listen answers all who come to a port ("tcp" or "udp") of a node or an instance, until stop is called.
 func (l *Lab) Listen(where, protocol, port string) (stop func(), err error) {
-	b, err := l.begin(where, "listening", probeLine("listen", protocol, port)...)
+	return l.keep(where, "listening", "listen", protocol, port)
+}
+
+// VLANDevice gives an instance a device behind a VLAN of its eth0, until stop is called or the instance ends.
+func (l *Lab) VLANDevice(where, id, mac, address string) (stop func(), err error) {
+	return l.keep(where, "ready", "vlan", "eth0", id, mac, address)
+}
+
+// keep begins a probe that goes on until stop is called; stop waits for its end.
+func (l *Lab) keep(where, line string, args ...string) (stop func(), err error) {
+	b, err := l.begin(where, line, probeLine(args...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +108,7 @@ func (l *Lab) Listen(where, protocol, port string) (stop func(), err error) {
 }
 
 // Seen sends a frame from one instance and says whether another sees it within two seconds. frame is
-// in the words of `neutrino lab probe send`: --src-mac, --src-ip, --dst-mac, --dst-ip, --arp.
+// in the words of `neutrino lab probe send`: --src-mac, --src-ip, --dst-mac, --dst-ip, --arp, --tags.
 func (l *Lab) Seen(at, from string, frame []string) (bool, error) {
 	b, err := l.begin(at, "watching", probeLine(append([]string{"watch", "--wait", "2s"}, frame...)...)...)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -22,6 +23,26 @@ type Options struct {
 	Hosts int    // 1 to 99
 	Port  int    // the API's port on the machine's loopback; 0 picks a free one
 	Bare  bool   // hosts and Open vSwitch only: no server, no agents
+
+	Tunnels6 bool // tunnels between hosts run over IPv6
+
+	// Driver is what carries networks: "openvswitch", also "", or "ovn".
+	Driver string
+	// Cluster has each of OVN's databases served by three servers in a raft cluster.
+	Cluster bool
+
+	// Firewall is the hosts' firewall_driver: "openvswitch", also "", "iptables_hybrid" or "noop". With the second,
+	// instances are plugged as the API then says: behind a bridge of their own.
+	Firewall string
+
+	// Database is the URL of the server's database, which it reaches by a unix socket; "" is SQLite in
+	// the lab's directory.
+	Database string
+
+	Config string // file of options for the server, as it takes neutron.conf; "" for none
+	// Etc is a directory with a directory of configuration files for each node, c0, h1, …: what is in its /etc.
+	// "" runs server and agents by flags.
+	Etc string
 }
 
 // Up raises a lab and returns when its server and all agents run. What failed half-way is taken down.
@@ -33,7 +54,22 @@ func Up(ctx context.Context, o Options) (*Lab, error) {
 	if o.Hosts < 1 || o.Hosts > 99 {
 		return nil, fmt.Errorf("%d hosts: give 1 to 99", o.Hosts)
 	}
+	if o.Driver != "" && o.Driver != "openvswitch" && o.Driver != OVN {
+		return nil, fmt.Errorf("driver %q: openvswitch and ovn are there", o.Driver)
+	}
+	if o.Cluster && o.Driver != OVN {
+		return nil, errors.New("only OVN has databases to be clustered: add --driver ovn")
+	}
+	switch {
+	case o.Firewall != "" && o.Firewall != "openvswitch" && o.Firewall != "iptables_hybrid" && o.Firewall != "noop":
+		return nil, fmt.Errorf("firewall %q: openvswitch, iptables_hybrid and noop are there", o.Firewall)
+	case o.Firewall != "" && (o.Driver == OVN || o.Etc != ""):
+		return nil, fmt.Errorf("firewall %q: OVN has its own, and files in etc say theirs", o.Firewall)
+	}
 	if err := checkTools(); err != nil {
+		return nil, err
+	}
+	if err := checkOVN(o.Driver); err != nil {
 		return nil, err
 	}
 	if err := l.claim(); err != nil {
@@ -76,7 +112,12 @@ func (l *Lab) raise(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	s := state{Hosts: o.Hosts, Binary: binary}
+	if o.Config != "" {
+		if o.Config, err = filepath.Abs(o.Config); err != nil {
+			return err
+		}
+	}
+	s := state{Hosts: o.Hosts, Binary: binary, Database: o.Database, Config: o.Config, Tunnels6: o.Tunnels6, Driver: o.Driver, Cluster: o.Cluster, Firewall: o.Firewall, Etc: o.Etc != ""}
 	var api *os.File
 	if !o.Bare {
 		// Opened out here and handed down: the machine's loopback leads into the lab.
@@ -95,8 +136,18 @@ func (l *Lab) raise(ctx context.Context, o Options) error {
 	if err := writeJSON(l.path("lab.json"), s); err != nil {
 		return err
 	}
+	if o.Etc != "" {
+		if err := l.takeEtc(o.Etc, append(hostNames(o.Hosts), Center)); err != nil {
+			return err
+		}
+	}
 	if err := l.startCenter(api); err != nil {
 		return err
+	}
+	if o.Driver == OVN {
+		if err := l.startCentral(ctx); err != nil {
+			return err
+		}
 	}
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(l.startOutside)
@@ -113,6 +164,9 @@ func (l *Lab) raise(ctx context.Context, o Options) error {
 		if err := l.StartAgent(host); err != nil {
 			return err
 		}
+	}
+	if o.Driver == OVN {
+		return l.awaitChassis(ctx)
 	}
 	return nil
 }

@@ -66,13 +66,18 @@ func Login(ctx context.Context, cloudsFile, name string) (*Client, error) {
 	if !ok {
 		return nil, fmt.Errorf("%s knows no cloud %q", cloudsFile, name)
 	}
+	return login(ctx, c, name)
+}
+
+// login gets a token of a cloud that errors call name.
+func login(ctx context.Context, c cloud, name string) (*Client, error) {
 	body := Object{"auth": Object{
 		"identity": Object{"methods": []string{"password"}, "password": Object{"user": Object{
 			"name": c.Auth.User, "password": c.Auth.Password, "domain": Object{"name": c.Auth.UserIn}}}},
 		"scope": Object{"project": Object{"name": c.Auth.Project, "domain": Object{"name": c.Auth.In}}},
 	}}
 	client := &Client{Cloud: name, http: &http.Client{Timeout: 60 * time.Second}}
-	answer, header, err := client.do(ctx, http.MethodPost, c.Auth.URL+"/auth/tokens", body)
+	answer, header, err := client.do(ctx, http.MethodPost, strings.TrimRight(c.Auth.URL, "/")+"/auth/tokens", body)
 	if err != nil {
 		return nil, fmt.Errorf("log in as %s: %w", name, err)
 	}

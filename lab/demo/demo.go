@@ -45,7 +45,10 @@ func Run(ctx context.Context, o Options) (err error) {
 			}
 		}()
 	}
-	w := &world{lab: l, proof: p}
+	w := &world{lab: l, proof: p, kinds: []string{"Open vSwitch agent", "L3 agent", "DHCP agent", "Metadata agent"}}
+	if o.Lab.Driver == lab.OVN {
+		w.kinds = []string{"OVN Controller Gateway agent", "OVN Metadata agent"}
+	}
 	if err := w.build(ctx); err != nil {
 		p.say("✗", 0, "the cloud could not be made: %v", err)
 		return ErrFailed

@@ -21,6 +21,7 @@ const (
 type world struct {
 	lab   *lab.Lab
 	proof *proof
+	kinds []string // of agents on each host
 
 	admin, demo, alt *client.Client
 
@@ -66,7 +67,7 @@ func (w *world) agents(ctx context.Context) error {
 			return err
 		}
 		for _, host := range hosts {
-			for _, kind := range []string{"Open vSwitch agent", "L3 agent", "DHCP agent", "Metadata agent"} {
+			for _, kind := range w.kinds {
 				if !slices.ContainsFunc(list, func(a client.Object) bool {
 					return a["host"] == host && a["agent_type"] == kind && a["alive"] == true
 				}) {

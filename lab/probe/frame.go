@@ -22,6 +22,7 @@ type Frame struct {
 	ARP            bool // an announcement that SrcIP is at SrcMAC; otherwise an echo request
 	SrcMAC, DstMAC address.MAC
 	SrcIP, DstIP   netip.Addr
+	Tags           Tags
 }
 
 const (
@@ -104,6 +105,9 @@ func (f *Frame) Watch(w io.Writer, patience time.Duration) error {
 			return fmt.Errorf("no such frame on %s within %v: %w", f.Device, patience, err)
 		}
 		seen, ok := decode(buf[:n])
+		if f.Tags[0].VLAN != 0 { // the kernel has taken it off, and the filter has looked at it
+			seen.Tags = Tags{f.Tags[0], seen.Tags[0]}
+		}
 		if ok && seen.SrcMAC != address.MAC(device.HardwareAddr) && f.matches(seen) {
 			fmt.Fprintf(w, "seen %v %v > %v %v arp=%v\n", seen.SrcMAC, seen.SrcIP, seen.DstMAC, seen.DstIP, seen.ARP)
 			return nil
@@ -116,7 +120,11 @@ func (f *Frame) open() (*packet.Conn, *net.Interface, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	conn, err := packet.Listen(device, packet.Raw, every, nil)
+	filter, err := f.Tags.filter()
+	if err != nil {
+		return nil, nil, err
+	}
+	conn, err := packet.Listen(device, packet.Raw, every, &packet.Config{Filter: filter})
 	if err != nil {
 		return nil, nil, fmt.Errorf("open %s: %w", f.Device, err)
 	}
@@ -124,7 +132,7 @@ func (f *Frame) open() (*packet.Conn, *net.Interface, error) {
 }
 
 func (f *Frame) matches(seen Frame) bool {
-	return f.ARP == seen.ARP &&
+	return f.ARP == seen.ARP && f.Tags == seen.Tags &&
 		(f.SrcMAC.IsZero() || f.SrcMAC == seen.SrcMAC) && (f.DstMAC.IsZero() || f.DstMAC == seen.DstMAC) &&
 		(!f.SrcIP.IsValid() || f.SrcIP == seen.SrcIP) && (!f.DstIP.IsValid() || f.DstIP == seen.DstIP)
 }
@@ -135,7 +143,7 @@ func decode(b []byte) (Frame, bool) {
 		return Frame{}, false
 	}
 	f := Frame{DstMAC: address.MAC(b[0:6]), SrcMAC: address.MAC(b[6:12])}
-	kind, b := binary.BigEndian.Uint16(b[12:14]), b[14:]
+	kind, b := f.Tags.decode(b[12:])
 	switch {
 	case kind == typeARP && len(b) >= 28:
 		f.ARP = true
@@ -171,7 +179,7 @@ func (f *Frame) encode() ([]byte, error) {
 
 func (f *Frame) ethernet(kind uint16) []byte {
 	b := append(append([]byte{}, f.DstMAC[:]...), f.SrcMAC[:]...)
-	return binary.BigEndian.AppendUint16(b, kind)
+	return binary.BigEndian.AppendUint16(f.Tags.encode(b), kind)
 }
 
 func (f *Frame) encodeARP() []byte {

@@ -18,7 +18,9 @@ func TestFrames(t *testing.T) {
 	arp := four
 	arp.ARP = true
 	six := Frame{SrcMAC: macA, DstMAC: macB, SrcIP: netip.MustParseAddr("fd00::1"), DstIP: netip.MustParseAddr("fd00::2")}
-	for name, f := range map[string]Frame{"IPv4": four, "ARP": arp, "IPv6": six} {
+	tagged, stacked := four, six
+	tagged.Tags, stacked.Tags = Tags{{VLAN: 42}}, Tags{{VLAN: 161, Service: true}, {VLAN: 42}}
+	for name, f := range map[string]Frame{"IPv4": four, "ARP": arp, "IPv6": six, "tagged": tagged, "stacked": stacked} {
 		data, err := f.encode()
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -34,7 +36,8 @@ func TestFrames(t *testing.T) {
 		for what, change := range map[string]func(*Frame){
 			"source MAC": func(f *Frame) { f.SrcMAC = macB }, "destination MAC": func(f *Frame) { f.DstMAC = macA },
 			"source": func(f *Frame) { f.SrcIP = f.DstIP }, "destination": func(f *Frame) { f.DstIP = f.SrcIP },
-			"kind": func(f *Frame) { f.ARP = !f.ARP },
+			"kind": func(f *Frame) { f.ARP = !f.ARP }, "tag": func(f *Frame) { f.Tags[0].VLAN++ }, "kind of tag": func(f *Frame) { f.Tags[0].Service = !f.Tags[0].Service },
+			"tag behind": func(f *Frame) { f.Tags[1].VLAN++ },
 		} {
 			other := f
 			change(&other)
