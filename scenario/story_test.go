@@ -25,12 +25,17 @@ type story struct {
 	env     *testscript.Env
 	lab     *lab.Lab
 	mu      sync.Mutex
+	driver  string // lab.OVN or "openvswitch"
 	clients map[string]*client.Client
-	pings   map[string]*lab.Pinging // by instance
+	// database is the URL of the lab's database; "" is SQLite.
+	database string
+	pings    map[string]*lab.Pinging // by instance
+	calls    *calling                // nil while nobody calls
+	firewall string                  // firewall_driver of the hosts; "": what the lab has without saying
 }
 
-func newStory(env *testscript.Env) *story {
-	return &story{env: env, clients: map[string]*client.Client{}, pings: map[string]*lab.Pinging{}}
+func newStory(env *testscript.Env, driver string) *story {
+	return &story{env: env, driver: driver, clients: map[string]*client.Client{}, pings: map[string]*lab.Pinging{}}
 }
 
 func of(ts *testscript.TestScript) *story { return ts.Value(storyKey{}).(*story) }
@@ -40,8 +45,11 @@ func (s *story) end() {
 	if s.lab == nil {
 		return
 	}
+	if s.calls != nil {
+		s.calls.stop()
+	}
 	if t, ok := s.env.T().(interface{ Failed() bool }); ok && t.Failed() {
-		s.env.T().Log(s.logs())
+		s.env.T().Log(lastWords(s.lab))
 	}
 	if err := s.lab.Down(); err != nil {
 		s.env.T().Log("take the lab down: ", err)
@@ -74,7 +82,13 @@ func (s *story) as(ts *testscript.TestScript, user string) *client.Client {
 
 // up raises the lab by the binary, as a person would.
 func (s *story) up(ts *testscript.TestScript, args []string) {
-	line := append([]string{"lab", "up"}, args...)
+	line := append([]string{"lab", "up", "--driver", s.driver}, args...)
+	if s.firewall != "" {
+		line = append(line, "--firewall", s.firewall)
+	}
+	if s.database != "" {
+		line = append(line, "--database", s.database)
+	}
 	ts.Check(ts.Exec("neutrino", line...))
 	l, err := lab.OpenAt(filepath.Join(ts.Getenv("NEUTRINO_LAB_DIR"), labName))
 	ts.Check(err)
@@ -82,16 +96,16 @@ func (s *story) up(ts *testscript.TestScript, args []string) {
 	ts.Setenv("OS_CLIENT_CONFIG_FILE", l.CloudsFile())
 }
 
-// logs are the last words of the server and all agents.
-func (s *story) logs() string {
+// lastWords are those of the server and of all agents and switches of a lab.
+func lastWords(l *lab.Lab) string {
 	var all strings.Builder
-	files, err := filepath.Glob(filepath.Join(s.lab.Dir, "nodes", "*", "log", "*.log"))
+	files, err := filepath.Glob(filepath.Join(l.Dir, "nodes", "*", "log", "*.log"))
 	if err != nil {
 		return err.Error()
 	}
 	for _, f := range files {
-		out, err := exec.Command("tail", "-n", "30", f).CombinedOutput()
-		fmt.Fprintf(&all, "== %s %v\n%s", strings.TrimPrefix(f, s.lab.Dir), err, out)
+		out, err := exec.Command("sh", "-c", `grep -E '"level":"(ERROR|WARN)"' "$1" | tail -n 20; echo ...; tail -n 30 "$1"`, "sh", f).CombinedOutput()
+		fmt.Fprintf(&all, "== %s %v\n%s", strings.TrimPrefix(f, l.Dir), err, out)
 	}
 	return all.String()
 }

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -28,8 +30,8 @@ type word = func(ts *testscript.TestScript, neg bool, args []string)
 var words = map[string]word{
 	// up [--hosts N] raises the lab.
 	"up": func(ts *testscript.TestScript, neg bool, args []string) { plain(ts, neg, args, 0); of(ts).up(ts, args) },
-	// make USER COLLECTION NAME [key=text | key:=JSON]… creates a resource; $NAME becomes its id, and
-	// $NAME_mac, $NAME_ip its addresses if it has any.
+	// make USER COLLECTION NAME [key=text | key:=JSON]… creates a resource; $NAME becomes its id,
+	// $NAME_project its project, and $NAME_mac, $NAME_ip its addresses if it has any.
 	"make": create,
 	// change USER COLLECTION/ID [key=text | key:=JSON]… updates one.
 	"change": change,
@@ -48,6 +50,8 @@ var words = map[string]word{
 		ts.Check(err)
 		write(ts, o)
 	},
+	// shows USER PATH REGEXP waits until the answer to a GET matches.
+	"shows": shows,
 	// refused STATUS USER METHOD PATH [key=text | key:=JSON]… [@FILE] expects the API to refuse with that
 	// status and an error in the API's form. @FILE sends a file as it is.
 	"refused": refused,
@@ -57,15 +61,21 @@ var words = map[string]word{
 	"boot": boot,
 	// ping FROM TO: an answer comes in time; with "!": none of three is answered.
 	"ping": ping,
-	// reach FROM TO ADDRESS tcp|udp PORT: a listener in TO is reached at ADDRESS from FROM; with "!": not.
-	"reach": reach,
-	// frame AT FROM flags…: a frame of FROM is seen at AT; with "!": not. Flags are those of lab probe send.
+	// reach FROM TO ADDRESS tcp|udp PORT [LISTENED]: a listener in TO is reached at ADDRESS from FROM; with "!": not. Where
+	// ports are translated, it listens at LISTENED.
+	"reach": reaches,
+	// frame AT FROM flags…: a frame of FROM is seen at AT in time; with "!": not. Flags are those of lab probe send.
 	"frame": func(ts *testscript.TestScript, neg bool, args []string) {
 		plain(ts, false, args, 3)
-		seen, err := of(ts).cloud(ts).Seen(args[0], args[1], args[2:])
-		ts.Check(err)
-		if seen == neg {
-			ts.Fatalf("seen at %s: %v", args[0], seen)
+		for deadline := time.Now().Add(patience); ; {
+			seen, err := of(ts).cloud(ts).Seen(args[0], args[1], args[2:])
+			ts.Check(err)
+			if seen != neg {
+				return
+			}
+			if neg || time.Now().After(deadline) {
+				ts.Fatalf("seen at %s: %v", args[0], seen)
+			}
 		}
 	},
 	// pinging FROM TO starts ten pings a second; lost FROM MAX ends them: at most MAX were lost.
@@ -79,9 +89,39 @@ var words = map[string]word{
 	"lost": losses,
 	// silent FROM SECONDS ends them: answers came, and then none for so long.
 	"silent": silent,
+	// calling USER NETWORK makes ports there, ten a second, and takes every other one away again; called MIN ends it: no call
+	// failed, MIN were made at least, and those that were not taken away are there.
+	"calling": func(ts *testscript.TestScript, neg bool, args []string) {
+		plain(ts, neg, args, 2)
+		of(ts).calls = startCalling(of(ts).as(ts, args[0]), args[1])
+	},
+	"called": func(ts *testscript.TestScript, neg bool, args []string) {
+		plain(ts, neg, args, 1)
+		least, err := strconv.Atoi(args[0])
+		ts.Check(err)
+		s := of(ts)
+		if s.calls == nil {
+			ts.Fatalf("nobody is calling")
+		}
+		ts.Check(s.calls.end(least))
+		s.calls = nil
+	},
 	// inside WHERE COMMAND… runs a command in an instance or on a node, again until it succeeds; with
 	// "!" it must fail at once.
 	"inside": inside,
+	// vlan NETWORK ID ADDRESS…: the outside gets these addresses on a VLAN of phys or phys2.
+	"vlan": func(ts *testscript.TestScript, neg bool, args []string) {
+		plain(ts, neg, args, 3)
+		id, err := strconv.Atoi(args[1])
+		ts.Check(err)
+		ts.Check(of(ts).cloud(ts).OutsideVLAN(context.Background(), args[0], id, args[2:]...))
+	},
+	// behind INSTANCE ID MAC ADDRESS/LENGTH: the instance gets a device with that VLAN on its eth0.
+	"behind": func(ts *testscript.TestScript, neg bool, args []string) {
+		plain(ts, neg, args, 4)
+		_, err := of(ts).cloud(ts).VLANDevice(args[0], args[1], args[2], args[3]) // ends with the instance
+		ts.Check(err)
+	},
 	// pause SECONDS lets time pass, where nothing can be waited for.
 	"pause": func(ts *testscript.TestScript, neg bool, args []string) {
 		plain(ts, neg, args, 1)
@@ -130,17 +170,22 @@ func object(ts *testscript.TestScript, args []string) client.Object {
 
 // singular is the word in the envelope of one resource of a collection.
 func singular(collection string) string {
-	return strings.ReplaceAll(strings.TrimSuffix(collection, "s"), "-", "_")
+	collection = path.Base(collection)
+	one := strings.TrimSuffix(collection, "s")
+	if stem, ies := strings.CutSuffix(collection, "ies"); ies {
+		one = stem + "y"
+	}
+	return strings.ReplaceAll(one, "-", "_")
 }
 
 // nameless are collections whose resources have no names.
-var nameless = map[string]bool{"security-group-rules": true, "floatingips": true}
+var nameless = map[string]bool{"security-group-rules": true, "floatingips": true, "rbac-policies": true, "port_forwardings": true}
 
 func create(ts *testscript.TestScript, neg bool, args []string) {
 	plain(ts, neg, args, 3)
 	user, collection, name := args[0], args[1], args[2]
 	attributes := object(ts, args[3:])
-	if !nameless[collection] {
+	if !nameless[path.Base(collection)] && !strings.HasSuffix(collection, "_rules") { // rules of QoS
 		attributes["name"] = name
 	}
 	o, err := of(ts).as(ts, user).Create(context.Background(), collection, singular(collection), attributes)
@@ -148,6 +193,9 @@ func create(ts *testscript.TestScript, neg bool, args []string) {
 	write(ts, o)
 	id, _ := o["id"].(string)
 	ts.Setenv(name, id)
+	if project, ok := o["project_id"].(string); ok {
+		ts.Setenv(name+"_project", project)
+	}
 	if mac, ok := o["mac_address"].(string); ok {
 		ts.Setenv(name+"_mac", mac)
 	}
@@ -167,7 +215,8 @@ func create(ts *testscript.TestScript, neg bool, args []string) {
 
 func change(ts *testscript.TestScript, neg bool, args []string) {
 	plain(ts, neg, args, 3)
-	collection, id, _ := strings.Cut(args[1], "/")
+	collection, id := path.Split(args[1])
+	collection = strings.TrimSuffix(collection, "/")
 	o, err := of(ts).as(ts, args[0]).Update(context.Background(), collection, singular(collection), id, object(ts, args[2:]))
 	ts.Check(err)
 	write(ts, o)
@@ -178,6 +227,23 @@ func act(ts *testscript.TestScript, neg bool, args []string) {
 	o, err := of(ts).as(ts, args[0]).Do(context.Background(), "PUT", "/"+args[1], object(ts, args[2:]))
 	ts.Check(err)
 	write(ts, o)
+}
+
+func shows(ts *testscript.TestScript, neg bool, args []string) {
+	plain(ts, neg, args, 3)
+	want, err := regexp.Compile(args[2])
+	ts.Check(err)
+	ts.Check(until(patience, func() error {
+		o, err := of(ts).as(ts, args[0]).Do(context.Background(), "GET", "/"+args[1], nil)
+		if err != nil {
+			return err
+		}
+		text, err := json.Marshal(o)
+		if err == nil && !want.Match(text) {
+			err = fmt.Errorf("there is no match for %s in %s", want, text)
+		}
+		return err
+	}))
 }
 
 func refused(ts *testscript.TestScript, neg bool, args []string) {
@@ -236,8 +302,9 @@ func boot(ts *testscript.TestScript, neg bool, args []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	l := of(ts).cloud(ts)
-	_, err := l.Boot(ctx, lab.BootRequest{Host: args[0], Name: args[1], Port: args[2], Compute: of(ts).as(ts, "admin")})
+	i, err := l.Boot(ctx, lab.BootRequest{Host: args[0], Name: args[1], Port: args[2], Compute: of(ts).as(ts, "admin")})
 	ts.Check(err)
+	ts.Setenv(args[1]+"_device", i.OnBridge())
 	if wait {
 		g, err := l.WaitLease(ctx, args[1])
 		ts.Check(err)
@@ -261,11 +328,11 @@ func ping(ts *testscript.TestScript, neg bool, args []string) {
 	}))
 }
 
-func reach(ts *testscript.TestScript, neg bool, args []string) {
+func reaches(ts *testscript.TestScript, neg bool, args []string) {
 	plain(ts, false, args, 5)
 	l := of(ts).cloud(ts)
 	from, to, address, protocol, port := args[0], args[1], args[2], args[3], args[4]
-	stop, err := l.Listen(to, protocol, port)
+	stop, err := l.Listen(to, protocol, append(args, port)[5])
 	ts.Check(err)
 	defer stop()
 	wait := patience
