@@ -14,27 +14,47 @@ var rooms = map[string][]string{
 	"address": {},
 	"fault":   {},
 	"store":   {},
+	"store/":  {"store"},
 	"policy":  {},
 	"desired": {"address"},
 
-	"resource": {"address", "fault", "store"},
-	"engine":   {"fault", "policy", "resource", "store"},
-	"identity": {"policy"},
-	"api":      {"engine", "fault", "identity", "policy", "resource", "store"},
+	"resource":  {"address", "fault", "store"},
+	"engine":    {"fault", "policy", "resource", "store"},
+	"identity":  {"policy"},
+	"keystone":  {"identity", "keystone/", "policy"},
+	"keystone/": {},
+	"config":    {},
+	"api":       {"engine", "fault", "identity", "policy", "resource", "store"},
 
 	"driver/":              {"address"},
 	"service/network/ipam": {"address"},
 	"service/agent":        {"driver/", "engine", "fault", "policy", "resource", "store"},
 	"service/network":      {"address", "driver/", "engine", "fault", "policy", "resource", "service/network/ipam", "store"},
 	"service/security":     {"address", "engine", "fault", "policy", "resource", "service/network", "store"},
-	"service/router":       {"address", "engine", "fault", "policy", "resource", "service/network", "store"},
+	"service/router":       {"address", "driver/", "engine", "fault", "policy", "resource", "service/network", "store"},
 
-	"service/facts": {"desired", "engine", "service/", "store"},
+	"service/flavor":     {"engine", "fault", "resource"},
+	"service/trunk":      {"engine", "fault", "resource", "service/network", "store"},
+	"service/metering":   {"engine", "fault", "resource", "store"},
+	"service/scheduling": {"driver/", "engine", "fault", "resource", "service/agent", "service/network", "service/router", "store"},
+	"service/qos":        {"driver/", "engine", "fault", "policy", "resource", "service/network", "service/router", "store"},
+	"service/rbac":       {"engine", "fault", "resource", "store"},
+	"service/topology":   {"engine", "fault", "resource", "service/network", "service/router", "store"},
+
+	"service/logging": {"engine", "fault", "resource", "service/network", "service/security", "store"},
+	"service/localip": {"engine", "fault", "policy", "resource", "service/network", "store"},
+
+	"service/compute": {"engine", "resource", "service/network", "service/router", "store"},
+
+	"service/facts": {"desired", "driver/", "engine", "service/", "store"},
 
 	"hub":        {"address", "desired"},
 	"hub/":       {"address", "desired", "hub"},
+	"northbound": {"dataplane/ovndb", "driver/ovn"},
+	"southbound": {"dataplane/ovndb", "driver/ovn"},
+	"nova":       {"keystone"},
 	"migrations": {},
-	"server":     {"address", "api", "desired", "driver/", "engine", "fault", "hub", "identity", "migrations", "policy", "resource", "service/", "store"},
+	"server":     {"address", "api", "dataplane/ovndb", "desired", "driver/", "engine", "fault", "hub", "identity", "keystone", "migrations", "northbound", "nova", "policy", "resource", "service/", "southbound", "store"},
 
 	"agent":      {"address", "desired"},
 	"agent/":     {"address", "agent", "agent/", "dataplane/", "desired"},
@@ -43,8 +63,11 @@ var rooms = map[string][]string{
 	"lab":          {"address", "dataplane/", "lab/"},
 	"lab/":         {"address", "dataplane/", "lab", "lab/"},
 	"scenario":     {"lab", "lab/"},
+	"scenario/":    {"address"},
 	"house":        {},
-	"cmd/neutrino": {"address", "agent", "agent/", "dataplane/", "desired", "identity", "lab", "lab/", "policy", "server", "service/network", "store"},
+	"packaging":    {},
+	"conformance":  {"lab", "lab/"},
+	"cmd/neutrino": {"address", "config", "driver/", "agent", "agent/", "dataplane/", "desired", "identity", "keystone", "keystone/", "lab", "lab/", "migrations", "northbound", "nova", "policy", "server", "service/network", "store"},
 }
 
 const module = "neutrino/"
