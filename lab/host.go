@@ -31,7 +31,7 @@ func (l *Lab) furnishHost(ctx context.Context, host string) error {
 			return err
 		}
 	}
-	if err := l.startOVS(ctx, host); err != nil {
+	if err := l.startOVS(ctx, host, revived(number)); err != nil {
 		return err
 	}
 	if _, err := l.output(host, "", "ovs-vsctl", "--timeout=20",
@@ -55,18 +55,21 @@ func (l *Lab) furnishHost(ctx context.Context, host string) error {
 
 // addressHost sets the bridges' own devices up. They come back bare whenever ovs-vswitchd starts.
 func (l *Lab) addressHost(host string, number int) error {
-	for _, argv := range [][]string{
-		{"ip", "link", "set", "br-phy", "mtu", strconv.Itoa(underlayMTU), "up"},
-		{"ip", "link", "set", "br-ex", "up"},
-		{"ip", "link", "set", "br-ex2", "up"},
-		{"ip", "addr", "replace", TunnelAddress(number) + "/24", "dev", "br-phy"},
-		{"ip", "addr", "replace", TunnelAddress6(number) + "/64", "dev", "br-phy", "nodad"},
-	} {
-		if _, err := l.output(host, "", argv...); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := l.output(host, addressing(number), "ip", "-batch", "-")
+	return err
+}
+
+// addressing is what addressHost does, in the words of ip -batch.
+func addressing(number int) string {
+	return fmt.Sprintf("link set br-phy mtu %d up\nlink set br-ex up\nlink set br-ex2 up\n"+
+		"addr replace %s/24 dev br-phy\naddr replace %s/64 dev br-phy nodad\n",
+		underlayMTU, TunnelAddress(number), TunnelAddress6(number))
+}
+
+// revived waits until a crashed ovs-vswitchd that was started again has made its bridges, and sets their devices up.
+func revived(number int) []string {
+	return []string{"sh", "-c", `ovs-vsctl --timeout=20 set Open_vSwitch . external_ids:lab-revived=$(date +%s%N) && printf %s "$1" | ip -batch -`,
+		"sh", addressing(number)}
 }
 
 // hide keeps the kernel of a node from answering frames that are Open vSwitch's: OVS reads a device by
@@ -89,14 +92,15 @@ func (l *Lab) StartOVS(ctx context.Context, host string) error {
 	if err != nil {
 		return err
 	}
-	if err := l.startOVS(ctx, host); err != nil {
+	if err := l.startOVS(ctx, host, revived(number)); err != nil {
 		return err
 	}
 	return l.addressHost(host, number)
 }
 
-// startOVS returns when Open vSwitch runs and the bridges that its database has from before exist.
-func (l *Lab) startOVS(ctx context.Context, host string) error {
+// startOVS returns when Open vSwitch runs and the bridges that its database has from before exist. When ovs-vswitchd crashes it
+// is started again, as by its monitor on a real host, and then the command revive is run.
+func (l *Lab) startOVS(ctx context.Context, host string, revive []string) error {
 	running, err := l.Services(host)
 	if err != nil {
 		return err
@@ -118,7 +122,7 @@ func (l *Lab) startOVS(ctx context.Context, host string) error {
 	}
 	if running["vswitchd"] == 0 {
 		if err := l.spawn(host, request{Service: "vswitchd", Argv: []string{"ovs-vswitchd", "unix:/run/openvswitch/db.sock",
-			"--pidfile", "-vsyslog:off", "-vconsole:warn"}}); err != nil {
+			"--pidfile", "-vsyslog:off", "-vconsole:warn"}, Revive: revive}); err != nil {
 			return err
 		}
 	}

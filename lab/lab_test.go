@@ -141,6 +141,28 @@ func TestHosts(t *testing.T) {
 		t.Error(err)
 	}
 
+	// It crashes by itself: it is started again, as by its monitor, and the tunnels' address is there again.
+	run(t, l, "h1", "sh", "-c", "kill -ABRT $(cat /run/openvswitch/ovs-vswitchd.pid)")
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		log, err := os.ReadFile(l.Log("h1", "node"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(log), "service is back from its crash") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not started again:\n%s", log)
+		}
+	}
+	if out, err := l.Output("h1", "ip", "addr", "show", "br-phy"); err != nil || !strings.Contains(out, TunnelAddress(1)+"/24") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	learning(t, l, "h1", "h2")
+	if _, err := l.Output("a", "ping", "-c10", "-i0.2", "10.0.0.2"); err != nil { // the first ones wait for the switch to find the other host
+		t.Error(err)
+	}
+
 	// Power: the instances resume, the switch's database is as it was.
 	if err := l.PowerOff("h1"); err != nil {
 		t.Fatal(err)

@@ -23,6 +23,7 @@ type request struct {
 	Env      []string `json:"env,omitempty"`      // run, spawn: added to the node's own
 	Instance string   `json:"instance,omitempty"` // run, spawn: inside of this instance
 	Service  string   `json:"service,omitempty"`  // spawn, kill: the name under which a process is kept
+	Revive   []string `json:"revive,omitempty"`   // spawn: when the process crashes it is started again, and then this command is run
 	Listener bool     `json:"listener,omitempty"` // spawn at the center: hand down the API's listener as descriptor 3
 	Signal   int      `json:"signal,omitempty"`   // kill
 	Node     string   `json:"node,omitempty"`     // power-off, power-on

@@ -16,7 +16,7 @@ func (l *Lab) OutsideVLAN(ctx context.Context, network string, id int, addresses
 	if id < 1 || id > 4094 {
 		return fmt.Errorf("VLAN %d: give 1 to 4094", id)
 	}
-	if err := l.startOVS(ctx, Outside); err != nil {
+	if err := l.startOVS(ctx, Outside, nil); err != nil {
 		return err
 	}
 	bridge, trunk, tag := "br-"+network, devices[network], strconv.Itoa(id)

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // runner does what a node is asked: it runs commands for callers and keeps services by name.
@@ -50,11 +52,7 @@ func (r *runner) serve(ln *net.UnixListener) error {
 
 func (r *runner) handle(conn *net.UnixConn) answer {
 	req, files, err := receive(conn)
-	defer func() {
-		for _, f := range files {
-			f.Close()
-		}
-	}()
+	defer func() { closeAll(files) }()
 	if err == nil {
 		if r.extra != nil {
 			if a, known := r.extra(req); known {
@@ -157,21 +155,85 @@ func (r *runner) spawn(req request, files []*os.File) error {
 		}
 		cmd.ExtraFiles = []*os.File{ln}
 	}
+	var kept []*os.File // what it is started with again: the caller's own are closed when this has been answered
+	if req.Revive != nil {
+		var err error
+		if kept, err = duplicates(files); err != nil {
+			return err
+		}
+	}
 	if err := cmd.Start(); err != nil {
+		closeAll(kept)
 		return err
 	}
+	started := time.Now()
 	s := &service{process: cmd.Process, done: make(chan struct{})}
 	r.services[req.Service] = s
 	r.log.Info("service started", "service", req.Service, "pid", cmd.Process.Pid)
 	go func() {
+		defer closeAll(kept)
 		err := cmd.Wait()
 		r.mu.Lock()
 		delete(r.services, req.Service)
 		r.mu.Unlock()
 		close(s.done)
 		r.log.Info("service ended", "service", req.Service, "pid", cmd.Process.Pid, "err", err)
+		if req.Revive != nil && crashed(cmd.ProcessState) {
+			time.Sleep(time.Until(started.Add(atMostEvery)))
+			r.revive(req, kept)
+		}
 	}()
 	return nil
+}
+
+// atMostEvery is how often a service that crashes is started again.
+const atMostEvery = 2 * time.Second
+
+// crashed tells the ends that a monitor of Open vSwitch's starts a daemon again after: a signal that nobody sends on purpose.
+func crashed(state *os.ProcessState) bool {
+	status, ok := state.Sys().(syscall.WaitStatus)
+	if !ok || !status.Signaled() {
+		return false
+	}
+	switch status.Signal() {
+	case syscall.SIGABRT, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGILL, syscall.SIGSEGV:
+		return true
+	}
+	return false
+}
+
+// revive starts a service again that crashed, unless somebody else did, and runs what is to follow.
+func (r *runner) revive(req request, files []*os.File) {
+	r.log.Warn("service crashed and is started again", "service", req.Service)
+	if err := r.spawn(req, files); err != nil {
+		r.log.Error("a crashed service does not start", "service", req.Service, "err", err)
+		return
+	}
+	out, err := exec.Command(req.Revive[0], req.Revive[1:]...).CombinedOutput()
+	if err != nil {
+		r.log.Error("what follows a crash failed", "service", req.Service, "err", err, "output", string(out))
+		return
+	}
+	r.log.Info("service is back from its crash", "service", req.Service)
+}
+
+func duplicates(files []*os.File) ([]*os.File, error) {
+	var all []*os.File
+	for _, f := range files {
+		fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			closeAll(all)
+			return nil, fmt.Errorf("duplicate %s: %w", f.Name(), err)
+		}
+		all = append(all, os.NewFile(uintptr(fd), f.Name()))
+	}
+	return all, nil
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
 }
 
 // kill signals a service and waits for its end. Nobody is killed twice: what has ended is not there.
