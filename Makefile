@@ -11,8 +11,8 @@ RING      := ^TestStories$$/(ring|restart)$$
 
 # Runs tests like `go test`; what failed stands once more at the end.
 TEST      := bin/gotestsum --hide-summary skipped --format pkgname --raw-command -- $(GO) test -json
-# The same, with a line for every test.
-TELL      := $(subst pkgname,testname,$(TEST))
+# The same for whole clouds: a line for every test; a few that fail (a story and what holds it are two) run once more, alone, and that counts.
+TELL      := $(subst pkgname,testname --rerun-fails=1 --rerun-fails-max-failures=6,$(TEST))
 
 .PHONY: help build deb demo lab test test-databases race scenarios check bench fuzz soak clean
 
