@@ -157,7 +157,7 @@ func (p *Port) Places() []string {
 	return hosts
 }
 
-// QoS is what a policy says of a port's traffic, as far as a host enforces it. A policy without such rules is an
+// QoS is what a policy says of the traffic of a port or an external address, as far as a host enforces it. A policy without such rules is an
 // empty one.
 type QoS struct {
 	Egress  Limits `json:"egress"`         // of what the port sends
@@ -279,6 +279,7 @@ type Gateway struct {
 	RouterPort
 	NextHops   []netip.Addr `json:"next_hops,omitempty"` // the subnets' gateways: at most one of each family
 	EnableSNAT bool         `json:"enable_snat"`
+	QoS        *QoS         `json:"qos,omitempty"` // limits of what has the router's own addresses there; nil: none
 }
 
 // FloatingIP maps an external address one to one on an internal one, or single ports of it on several.
@@ -289,6 +290,7 @@ type FloatingIP struct {
 	Fixed    netip.Addr `json:"fixed"`              // zero: Forwards say where it leads
 	Gateway  string     `json:"gateway,omitempty"`  // port id of the gateway that it is on; "": the first
 	Forwards []Forward  `json:"forwards,omitempty"` // sorted by id; only without Fixed
+	QoS      *QoS       `json:"qos,omitempty"`      // limits of what has the address outside; nil: none
 }
 
 // Forward leads ports of a floating IP to ports of an internal address. The internal range is as wide as the external

@@ -53,7 +53,7 @@ type Thing struct {
 type Wanted struct {
 	Hosts                            bool // all of them
 	Networks, Ports, Groups, Routers []string
-	Policies                         []string // QoS policies: the ports and networks that they are bound to
+	Policies                         []string // QoS policies: the ports, networks and routers that they are bound to
 }
 
 // Source reads facts. What is not there any more is left out of the answer.

@@ -45,6 +45,7 @@ var notFiltered = map[string]string{
 	"forced":     "the story's own files say how its hosts are; it is about DHCP",
 	"guide":      "the guide's files name the other firewall driver",
 	"install":    "the document's files name the other firewall driver",
+	"limits":     "what has an address outside is limited in the router",
 	"openstack":  "the client speaks to the API only, and takes its time",
 	"responders": "the story's own files say how its hosts are; it is about DHCP",
 	"trunk":      "a port that is plugged by way of a bridge carries no subports; hybrid/subport tells",

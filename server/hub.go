@@ -67,11 +67,11 @@ func (s *source) read(c *engine.Call, w hub.Wanted, all bool) (*hub.Facts, error
 	}
 	var err error
 	if w.Policies != nil {
-		networks, ports, err := s.reader.Bound(c, w.Policies)
+		networks, ports, routers, err := s.reader.Bound(c, w.Policies)
 		if err != nil {
 			return nil, fmt.Errorf("read what QoS policies are bound to: %w", err)
 		}
-		w.Networks, w.Ports = join(w.Networks, networks), join(w.Ports, ports)
+		w.Networks, w.Ports, w.Routers = join(w.Networks, networks), join(w.Ports, ports), join(w.Routers, routers)
 	}
 	if w.Hosts {
 		if f.Hosts, err = s.reader.Hosts(c, nil); err != nil {

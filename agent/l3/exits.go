@@ -29,6 +29,7 @@ type exit struct {
 	forwarding []netip.Addr              // floating ones on it of which single ports lead inside
 	sources    map[netip.Addr]netip.Addr // fixed → floating: as which connections leave by it
 	mark       uint32                    // of packets that must leave by it, and the number of its table
+	qos        *desired.QoS              // of what has the router's own addresses there; nil: none
 }
 
 // exitsOf makes the exits of a router's gateways, the first one first.
@@ -36,7 +37,7 @@ func exitsOf(gateways []desired.Gateway) []*exit {
 	var exits []*exit
 	for _, g := range gateways {
 		e := &exit{
-			portID: g.PortID, device: plug.Device{Prefix: "qg-", PortID: g.PortID}.Name(), addresses: g.Addresses, hops: g.NextHops,
+			portID: g.PortID, device: plug.Device{Prefix: "qg-", PortID: g.PortID}.Name(), addresses: g.Addresses, hops: g.NextHops, qos: g.QoS,
 			floating: map[netip.Addr]netip.Addr{},
 		}
 		for _, a := range g.Addresses {

@@ -40,6 +40,7 @@ type plan struct {
 	floating  map[netip.Addr]netip.Addr // floating → fixed, of those that work
 	sources   map[netip.Addr]netip.Addr // fixed → the floating one that its own connections have
 	forwards  []forward                 // of single ports, those that work
+	limits    []limit                   // of what has an address outside
 	inside    []netip.Prefix            // what is reached by interfaces, also through extra routes
 	forward   bool
 
@@ -86,6 +87,7 @@ func planOf(r *desired.Router) (*plan, error) {
 	}
 	p.route(r)
 	p.mapFloating(r)
+	p.limit(r)
 	for i, e := range p.exits {
 		p.devices[len(r.Interfaces)+i].hold(append(sortedAddrs(e.floating), e.forwarding...))
 	}

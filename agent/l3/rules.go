@@ -70,6 +70,7 @@ func rulesOf(r *desired.Router, p *plan) string {
 		}
 		add("iifname %s oifname { %s } accept", outside, strings.Join(inside, ", "))
 	})
+	p.renderLimits(w)
 	w.chain("input", "filter hook input priority filter; policy accept", func(add func(string, ...any)) {
 		if outside == "" {
 			return

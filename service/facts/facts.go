@@ -74,7 +74,7 @@ func (r *Reader) Networks(c *engine.Call, ids []string) ([]*desired.Network, err
 	for _, s := range subnets {
 		byNetwork[s.NetworkID] = append(byNetwork[s.NetworkID], subnetItem(s))
 	}
-	limits, err := qosOf(c, "networks", ids)
+	limits, err := qosOf(c, "networks", ownPolicy, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +115,7 @@ func (r *Reader) Ports(c *engine.Call, ids []string) ([]*desired.Port, map[strin
 	if err != nil {
 		return nil, nil, err
 	}
-	limits, err := qosOf(c, "ports", ids)
+	limits, err := qosOf(c, "ports", ownPolicy, ids)
 	if err != nil {
 		return nil, nil, err
 	}

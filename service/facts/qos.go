@@ -2,16 +2,24 @@ package facts
 
 import (
 	"database/sql"
+	"slices"
 
 	"neutrino/desired"
 	"neutrino/engine"
+	"neutrino/service/router"
 	"neutrino/store"
 )
 
-// qosOf is what the policies of ports or networks (the table) with ids say of traffic; nil asks for all. Who has no
-// policy is not in it.
-func qosOf(c *engine.Call, table string, ids []string) (map[string]*desired.QoS, error) {
-	where := store.Where("t.qos_policy_id <> ''")
+// The columns of the tables of networks, ports, floating IPs and routers that name a QoS policy.
+const (
+	ownPolicy     = "t.qos_policy_id"
+	gatewayPolicy = "t.gateway_qos_policy_id"
+)
+
+// qosOf is what the policies that a column of a table names say of the traffic of those with ids; nil asks for all. Who
+// has no policy is not in it.
+func qosOf(c *engine.Call, table, column string, ids []string) (map[string]*desired.QoS, error) {
+	where := store.Where(column + " <> ''")
 	if ids != nil {
 		where = store.And(where, store.In("t.id", ids))
 	}
@@ -42,23 +50,45 @@ func qosOf(c *engine.Call, table string, ids []string) (map[string]*desired.QoS,
 			q.DSCP = &mark
 		}
 		return nil
-	}, "SELECT t.id, q.rule_type, q.direction, q.amount, q.burst FROM "+table+" t LEFT JOIN qos_rules q ON q.policy_id = t.qos_policy_id"+where.Clause(), where.Args...)
+	}, "SELECT t.id, q.rule_type, q.direction, q.amount, q.burst FROM "+table+" t LEFT JOIN qos_rules q ON q.policy_id = "+column+where.Clause(), where.Args...)
 	return out, err
 }
 
-// Bound gives the networks and ports that QoS policies are bound to.
-func (r *Reader) Bound(c *engine.Call, policies []string) (networks, ports []string, err error) {
-	for table, list := range map[string]*[]string{"networks": &networks, "ports": &ports} {
-		where := store.In("t.qos_policy_id", policies)
-		err := c.Tx.Each(func(rows *sql.Rows) error {
-			var id string
-			err := rows.Scan(&id)
-			*list = append(*list, id)
-			return err
-		}, "SELECT t.id FROM "+table+" t"+where.Clause()+" ORDER BY t.id", where.Args...)
-		if err != nil {
-			return nil, nil, err
-		}
+// Bound gives the networks and ports that QoS policies are bound to, and the routers whose gateways or floating IPs they
+// are for, by themselves or by their external networks.
+func (r *Reader) Bound(c *engine.Call, policies []string) (networks, ports, routers []string, err error) {
+	if networks, err = idsOf(c, "id", "networks", store.In(ownPolicy, policies)); err != nil {
+		return nil, nil, nil, err
 	}
-	return networks, ports, nil
+	if ports, err = idsOf(c, "id", "ports", store.In(ownPolicy, policies)); err != nil {
+		return nil, nil, nil, err
+	}
+	for _, q := range []struct {
+		column, table string
+		where         store.Cond
+	}{
+		{"id", "routers", store.In(gatewayPolicy, policies)},
+		{"router_id", "floatingips", store.In(ownPolicy, policies)},
+		{"device_id", "ports", store.And(store.Where("t.device_owner = ?", router.OwnerGateway), store.In("t.network_id", networks))},
+	} {
+		found, err := idsOf(c, q.column, q.table, q.where)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		routers = append(routers, found...)
+	}
+	slices.Sort(routers)
+	routers = slices.DeleteFunc(slices.Compact(routers), func(id string) bool { return id == "" }) // "": of a floating IP that leads nowhere
+	return networks, ports, routers, nil
+}
+
+// idsOf reads a column of a table.
+func idsOf(c *engine.Call, column, table string, where store.Cond) (ids []string, err error) {
+	err = c.Tx.Each(func(rows *sql.Rows) error {
+		var id string
+		err := rows.Scan(&id)
+		ids = append(ids, id)
+		return err
+	}, "SELECT t."+column+" FROM "+table+" t"+where.Clause()+" ORDER BY t."+column, where.Args...)
+	return ids, err
 }

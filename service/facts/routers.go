@@ -45,7 +45,7 @@ func (r *Reader) Routers(c *engine.Call, ids []string) (items []*desired.Router,
 				continue
 			}
 			port := around.routerPort(p)
-			gateway := desired.Gateway{RouterPort: port, EnableSNAT: rt.EnableSNAT, NextHops: nextHops(port.Subnets)}
+			gateway := desired.Gateway{RouterPort: port, EnableSNAT: rt.EnableSNAT, NextHops: nextHops(port.Subnets), QoS: around.limits(around.gatewayQoS[rt.ID], p.NetworkID)}
 			if at == 0 {
 				items[i].Gateway = &gateway
 			} else {
@@ -57,6 +57,7 @@ func (r *Reader) Routers(c *engine.Call, ids []string) (items []*desired.Router,
 			floating[f.ID] = Status{f.Status, f.StatusReason}
 			items[i].FloatingIPs = append(items[i].FloatingIPs, desired.FloatingIP{
 				ID: f.ID, Revision: f.Revision, Floating: f.IP, Fixed: f.FixedIP, Gateway: gatewayOf(rt, f), Forwards: forwards(f.Forwardings),
+				QoS: around.limits(around.floatingQoS[f.ID], f.NetworkID),
 			})
 		}
 		slices.SortFunc(items[i].FloatingIPs, func(a, b desired.FloatingIP) int { return strings.Compare(a.ID, b.ID) })
@@ -96,6 +97,8 @@ type surroundings struct {
 	subnets  map[string]*network.Subnet
 	mtus     map[string]int // network id → MTU
 	floating map[string][]*router.FloatingIP
+
+	gatewayQoS, floatingQoS, networkQoS map[string]*desired.QoS // router id, floating IP's id, network id → what its policy says
 }
 
 func (r *Reader) around(c *engine.Call, ids []string) (*surroundings, error) {
@@ -135,10 +138,27 @@ func (r *Reader) around(c *engine.Call, ids []string) (*surroundings, error) {
 	if err != nil {
 		return nil, err
 	}
+	var mapped []string
 	for _, f := range floating {
 		a.floating[f.RouterID] = append(a.floating[f.RouterID], f)
+		mapped = append(mapped, f.ID)
 	}
-	return a, nil
+	if a.gatewayQoS, err = qosOf(c, "routers", gatewayPolicy, ids); err != nil {
+		return nil, err
+	}
+	if a.floatingQoS, err = qosOf(c, "floatingips", ownPolicy, mapped); err != nil {
+		return nil, err
+	}
+	a.networkQoS, err = qosOf(c, "networks", ownPolicy, networks)
+	return a, err
+}
+
+// limits is what an own policy says of traffic outside, or else that of the external network; nil: nothing.
+func (a *surroundings) limits(own *desired.QoS, network string) *desired.QoS {
+	if own != nil {
+		return own
+	}
+	return a.networkQoS[network]
 }
 
 // port finds a port of a router.
