@@ -248,6 +248,7 @@ type Router struct {
 	ECMP         bool         `json:"ecmp,omitempty"`             // new flows share the default routes of all gateways
 	Routes       []Route      `json:"routes,omitempty"`
 	FloatingIPs  []FloatingIP `json:"floating_ips,omitempty"` // sorted by id
+	Proxied      *Proxied     `json:"proxied,omitempty"`      // nil: all internal IPv6 addresses are reached from outside
 
 	// Standby is for a host that the router is about to move to: it makes all of it, says nothing to neighbours,
 	// and has none of its ports yet. The server tells the two hosts apart; Next is not for them.
@@ -291,6 +292,12 @@ type FloatingIP struct {
 	Gateway  string     `json:"gateway,omitempty"`  // port id of the gateway that it is on; "": the first
 	Forwards []Forward  `json:"forwards,omitempty"` // sorted by id; only without Fixed
 	QoS      *QoS       `json:"qos,omitempty"`      // limits of what has the address outside; nil: none
+}
+
+// Proxied are the internal IPv6 addresses that a router with enable_ndp_proxy answers neighbour solicitations for outside.
+// No other ones are reached from there.
+type Proxied struct {
+	Addresses []netip.Addr `json:"addresses,omitempty"` // sorted
 }
 
 // Forward leads ports of a floating IP to ports of an internal address. The internal range is as wide as the external

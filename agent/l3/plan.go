@@ -41,6 +41,8 @@ type plan struct {
 	sources   map[netip.Addr]netip.Addr // fixed → the floating one that its own connections have
 	forwards  []forward                 // of single ports, those that work
 	limits    []limit                   // of what has an address outside
+	answers   bool                      // of internal IPv6 addresses only the proxied ones are reached from outside
+	proxied   []netip.Addr              // those that are answered for there
 	inside    []netip.Prefix            // what is reached by interfaces, also through extra routes
 	forward   bool
 
@@ -52,12 +54,13 @@ type plan struct {
 type device struct {
 	plug.Device
 	addresses []netip.Prefix
+	proxied   []netip.Addr      // that are answered for here though they are elsewhere
 	advertise *ra.Advertisement // nil: nothing is advertised
 }
 
 // announced are the addresses that neighbours should hear of.
 func (d device) announced() []netip.Addr {
-	var out []netip.Addr
+	out := slices.Clone(d.proxied)
 	for _, p := range d.addresses {
 		if p.Addr() != metadata6 {
 			out = append(out, p.Addr())
@@ -87,9 +90,12 @@ func planOf(r *desired.Router) (*plan, error) {
 	}
 	p.route(r)
 	p.mapFloating(r)
+	p.proxy(r)
 	p.limit(r)
 	for i, e := range p.exits {
-		p.devices[len(r.Interfaces)+i].hold(append(sortedAddrs(e.floating), e.forwarding...))
+		d := &p.devices[len(r.Interfaces)+i]
+		d.hold(append(sortedAddrs(e.floating), e.forwarding...))
+		d.proxied = p.proxied
 	}
 	p.rules = rulesOf(r, p)
 	return p, nil
@@ -152,6 +158,21 @@ func (p *plan) mapFloating(r *desired.Router) {
 				p.sources[fixed] = floating
 			}
 		}
+	}
+}
+
+// proxy collects the addresses that are answered for outside: of those that an interface leads to.
+func (p *plan) proxy(r *desired.Router) {
+	p.answers = r.Proxied != nil
+	if !p.answers || len(p.exits) == 0 {
+		return
+	}
+	for _, a := range r.Proxied.Addresses {
+		if !a.Is6() || a.Is4In6() || !p.leadsInside(a) {
+			p.problems = append(p.problems, fmt.Sprintf("no interface leads to %s, for which it should answer outside", a))
+			continue
+		}
+		p.proxied = append(p.proxied, a)
 	}
 }
 
@@ -254,6 +275,9 @@ func (p *plan) sysctls() map[string]string {
 		"net/ipv6/conf/default/dad_transmits":    "0",
 		"net/ipv6/conf/default/accept_redirects": "0",
 		"net/ipv6/conf/default/addr_gen_mode":    "0", // link-local addresses are made from MACs
+	}
+	if len(p.proxied) > 0 {
+		settings["net/ipv6/conf/all/proxy_ndp"] = "1"
 	}
 	if p.shared {
 		settings["net/ipv4/fib_multipath_hash_policy"] = "1" // flows are spread by their ports too

@@ -128,6 +128,7 @@ func TestStaleFlows(t *testing.T) {
 		forwarded(r)
 		r.FloatingIPs[0].Forwards = r.FloatingIPs[0].Forwards[:1]
 	}
+	answering := func(r *desired.Router) { r.Proxied = &desired.Proxied{Addresses: addrs("2001:db8:1::1")} }
 	for _, c := range []struct {
 		name                                   string
 		source, target, seenSource, seenTarget string
@@ -164,6 +165,10 @@ func TestStaleFlows(t *testing.T) {
 		{"turned round by a forwarded port", a2, shared + ":2022", router, a1 + ":22", forwarded, false},
 		{"metadata", a1, "169.254.169.254", a1, "169.254.169.254", same, false},
 		{"IPv6", "2001:db8:1::1", "2001:db8:f::1", "2001:db8:1::1", "2001:db8:f::1", same, false},
+		{"IPv6 in to what is answered for", "2001:db8:f::1", "2001:db8:1::1", "2001:db8:f::1", "2001:db8:1::1", answering, false},
+		{"IPv6 in to what is not", "2001:db8:f::1", "2001:db8:1::2", "2001:db8:f::1", "2001:db8:1::2", answering, true},
+		{"IPv6 out from what is not", "2001:db8:1::2", "2001:db8:f::1", "2001:db8:1::2", "2001:db8:f::1", answering, false},
+		{"IPv6 in, to all", "2001:db8:f::1", "2001:db8:1::2", "2001:db8:f::1", "2001:db8:1::2", same, false},
 	} {
 		r := standard()
 		c.change(r)

@@ -134,6 +134,11 @@ func (r *router) device(ctx context.Context, view *plug.View, space *link.Space,
 	if err != nil {
 		return err
 	}
+	if strings.HasPrefix(d.Name(), "qg-") {
+		if err := space.SetProxied(d.Name(), d.proxied); err != nil {
+			return err
+		}
+	}
 	if r.standby {
 		return nil
 	}

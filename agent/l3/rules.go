@@ -33,6 +33,13 @@ func rulesOf(r *desired.Router, p *plan) string {
 
 	w.set("internal4", "ipv4_addr", internal4)
 	w.set("internal6", "ipv6_addr", internal6)
+	if p.answers {
+		var proxied []netip.Prefix
+		for _, a := range p.proxied {
+			proxied = append(proxied, netip.PrefixFrom(a, a.BitLen()))
+		}
+		w.set("proxied", "ipv6_addr", proxied)
+	}
 	w.mapping("floating", p.floating)
 	w.mapping("fixed", p.sources)
 	forwarding := p.renderForwards(w)
@@ -67,6 +74,9 @@ func rulesOf(r *desired.Router, p *plan) string {
 		add("iifname %s oifname { %s } ct status dnat accept", outside, strings.Join(inside, ", "))
 		if snat {
 			add("iifname %s meta nfproto ipv4 drop", outside)
+		}
+		if p.answers {
+			add("iifname %s ip6 daddr != @proxied drop", outside)
 		}
 		add("iifname %s oifname { %s } accept", outside, strings.Join(inside, ", "))
 	})

@@ -53,6 +53,9 @@ func (r *Reader) Routers(c *engine.Call, ids []string) (items []*desired.Router,
 			}
 		}
 		slices.SortFunc(items[i].Interfaces, func(a, b desired.RouterPort) int { return strings.Compare(a.PortID, b.PortID) })
+		if rt.NDPProxy {
+			items[i].Proxied = &desired.Proxied{Addresses: around.proxied[rt.ID]}
+		}
 		for _, f := range around.floating[rt.ID] {
 			floating[f.ID] = Status{f.Status, f.StatusReason}
 			items[i].FloatingIPs = append(items[i].FloatingIPs, desired.FloatingIP{
@@ -97,17 +100,19 @@ type surroundings struct {
 	subnets  map[string]*network.Subnet
 	mtus     map[string]int // network id → MTU
 	floating map[string][]*router.FloatingIP
+	proxied  map[string][]netip.Addr // router id → addresses of NDP proxies, sorted
 
 	gatewayQoS, floatingQoS, networkQoS map[string]*desired.QoS // router id, floating IP's id, network id → what its policy says
 }
 
 func (r *Reader) around(c *engine.Call, ids []string) (*surroundings, error) {
 	a := &surroundings{
-		ports: map[string][]*network.Port{}, subnets: map[string]*network.Subnet{}, mtus: map[string]int{}, floating: map[string][]*router.FloatingIP{},
+		ports: map[string][]*network.Port{}, subnets: map[string]*network.Subnet{}, mtus: map[string]int{}, floating: map[string][]*router.FloatingIP{}, proxied: map[string][]netip.Addr{},
 	}
-	mine, associated := router.PortsOf(ids), store.Where("t.router_id <> ''")
+	mine, associated, proxies := router.PortsOf(ids), store.Where("t.router_id <> ''"), store.Cond{}
 	if ids != nil {
 		associated = store.In("t.router_id", ids)
+		proxies = associated
 	}
 	ports, err := r.Network.Ports.Find(c, mine)
 	if err != nil {
@@ -137,6 +142,16 @@ func (r *Reader) around(c *engine.Call, ids []string) (*surroundings, error) {
 	floating, err := r.Router.FloatingIPs.Find(c, associated)
 	if err != nil {
 		return nil, err
+	}
+	answered, err := r.Router.Proxies.Find(c, proxies)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range answered {
+		a.proxied[n.RouterID] = append(a.proxied[n.RouterID], n.IP)
+	}
+	for _, list := range a.proxied {
+		slices.SortFunc(list, netip.Addr.Compare)
 	}
 	var mapped []string
 	for _, f := range floating {
