@@ -280,7 +280,7 @@ type Gateway struct {
 	RouterPort
 	NextHops   []netip.Addr `json:"next_hops,omitempty"` // the subnets' gateways: at most one of each family
 	EnableSNAT bool         `json:"enable_snat"`
-	QoS        *QoS         `json:"qos,omitempty"` // limits of what has the router's own addresses there; nil: none
+	QoS        *QoS         `json:"qos,omitempty"` // limits of what has the router's own IPv4 addresses there; nil: none
 }
 
 // FloatingIP maps an external address one to one on an internal one, or single ports of it on several.

@@ -29,7 +29,7 @@ type exit struct {
 	forwarding []netip.Addr              // floating ones on it of which single ports lead inside
 	sources    map[netip.Addr]netip.Addr // fixed → floating: as which connections leave by it
 	mark       uint32                    // of packets that must leave by it, and the number of its table
-	qos        *desired.QoS              // of what has the router's own addresses there; nil: none
+	qos        *desired.QoS              // of what has the router's own IPv4 addresses there; nil: none
 }
 
 // exitsOf makes the exits of a router's gateways, the first one first.

@@ -8,23 +8,29 @@ import (
 	"neutrino/desired"
 )
 
-// limit is what a QoS policy allows of what comes to an address outside, and of what leaves with it, by one gateway.
+// limit is what a QoS policy allows of what comes to an IPv4 address outside, and of what leaves with it, by one gateway.
 type limit struct {
 	device  string
 	address netip.Addr
 	qos     *desired.QoS
 }
 
-// limit collects the limits of the router's own addresses outside and of the floating IPs that work, also in part.
+// limit collects the limits of the router's own addresses outside and of floating IPs. With an IPv6 address of its own the
+// router speaks to its neighbours only: that is not limited.
 func (p *plan) limit(r *desired.Router) {
+	add := func(e *exit, a netip.Addr, q *desired.QoS) {
+		if q != nil && a.Is4() {
+			p.limits = append(p.limits, limit{e.device, a, q})
+		}
+	}
 	for _, e := range p.exits {
 		for _, a := range e.addresses {
-			p.limits = append(p.limits, limit{e.device, a.Addr(), e.qos})
+			add(e, a.Addr(), e.qos)
 		}
 	}
 	for _, f := range r.FloatingIPs {
 		if e := p.exitOf(f); e != nil {
-			p.limits = append(p.limits, limit{e.device, f.Floating, f.QoS})
+			add(e, f.Floating, f.QoS)
 		}
 	}
 }
@@ -34,18 +40,11 @@ func (p *plan) limit(r *desired.Router) {
 func (p *plan) renderLimits(w *writer) {
 	var in, out []string
 	for _, l := range p.limits {
-		if l.qos == nil {
-			continue
-		}
-		family := "ip6"
-		if l.address.Is4() {
-			family = "ip"
-		}
 		for _, rate := range rates(l.qos.Ingress) {
-			in = append(in, fmt.Sprintf("iifname %s %s daddr %s %s drop", quoted(l.device), family, l.address, rate))
+			in = append(in, fmt.Sprintf("iifname %s ip daddr %s %s drop", quoted(l.device), l.address, rate))
 		}
 		for _, rate := range rates(l.qos.Egress) {
-			out = append(out, fmt.Sprintf("oifname %s %s saddr %s %s drop", quoted(l.device), family, l.address, rate))
+			out = append(out, fmt.Sprintf("oifname %s ip saddr %s %s drop", quoted(l.device), l.address, rate))
 		}
 	}
 	write := func(rules []string) func(add func(string, ...any)) {
