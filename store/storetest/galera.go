@@ -1,11 +1,14 @@
 package storetest
 
 import (
+	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,6 +83,39 @@ func (n *GaleraNode) await(t testing.TB, number int) {
 	}
 	text, err := os.ReadFile(filepath.Join(n.server.process.dir, "log"))
 	t.Fatalf("node %d has not joined:\n%s %v", number, text[max(0, len(text)-4000):], err)
+}
+
+// Condition is what the node says of its place in the cluster and of its connections, for a test's log.
+func (n *GaleraNode) Condition(t testing.TB) string {
+	t.Helper()
+	db, err := sql.Open(n.server.driver, n.server.admin)
+	if err != nil {
+		return err.Error()
+	}
+	defer func() { _ = db.Close() }()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
+	defer cancel()
+	var text strings.Builder
+	for _, statement := range []string{
+		"SELECT variable_name, variable_value FROM information_schema.global_status WHERE variable_name REGEXP '^WSREP_(LOCAL_STATE_COMMENT|READY|CLUSTER_SIZE|FLOW_CONTROL|LOCAL_RECV_QUEUE|LAST_COMMITTED|LOCAL_BF_ABORTS)'",
+		"SELECT CONCAT_WS(' ', id, command, time, state), COALESCE(info, '') FROM information_schema.processlist",
+	} {
+		rows, err := db.QueryContext(ctx, statement)
+		if err != nil {
+			return text.String() + err.Error()
+		}
+		for rows.Next() {
+			var name, value string
+			if err := rows.Scan(&name, &value); err != nil {
+				text.WriteString(err.Error())
+			}
+			fmt.Fprintf(&text, "%s %.300s\n", name, value)
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			text.WriteString(err.Error())
+		}
+	}
+	return text.String()
 }
 
 // Kill ends the node as a crash does.
