@@ -9,10 +9,12 @@ SCENARIOS := ./scenario/...
 # Those of them that say most about a server and its database.
 RING      := ^TestStories$$/(ring|restart)$$
 
-# Runs tests like `go test`; what failed stands once more at the end.
-TEST      := bin/gotestsum --hide-summary skipped --format pkgname --raw-command -- $(GO) test -json
-# The same for whole clouds: a line for every test; a few that fail (a story and what holds it are two) run once more, alone, and that counts.
-TELL      := $(subst pkgname,testname --rerun-fails=1 --rerun-fails-max-failures=6,$(TEST))
+# Runs tests like `go test`; what failed stands once more at the end. A few that fail (a part and the test that holds it are
+# two) run once more, alone, and that counts; the log has both. A data race is never tried again.
+TEST      := bin/gotestsum --hide-summary skipped --format pkgname --rerun-fails=1 --rerun-fails-max-failures=6 \
+	--rerun-fails-abort-on-data-race --raw-command -- $(GO) test -json
+# The same, with a line for every test.
+TELL      := $(subst pkgname,testname,$(TEST))
 
 .PHONY: help build deb demo lab test test-databases race scenarios check bench fuzz soak clean
 
