@@ -99,10 +99,10 @@ func tagList(v any, plural string) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if slices.Contains(tags, tag) {
-			return nil, fault.Invalid("Invalid input for tags. Reason: Duplicate items in the list: '%s'.", tag)
-		}
 		tags = append(tags, tag)
+	}
+	if tag, twice := resource.Twice(tags); twice {
+		return nil, fault.Invalid("Invalid input for tags. Reason: Duplicate items in the list: '%s'.", tag)
 	}
 	return tags, checkTagCount(len(tags), plural)
 }

@@ -26,18 +26,13 @@ func keysOf(v any) []string {
 	if v == nil {
 		return nil
 	}
-	keys := []string{}
+	keys, seen := []string{}, map[string]bool{}
 	add := func(m map[string]any) {
-	next:
 		for key, value := range m {
-			if value == nil {
+			if value == nil || seen[key] {
 				continue
 			}
-			for _, have := range keys {
-				if have == key {
-					continue next
-				}
-			}
+			seen[key] = true
 			keys = append(keys, key)
 		}
 	}

@@ -77,27 +77,43 @@ func UUIDList(name string, v any) ([]string, error) {
 		return nil, err
 	}
 	ids := make([]string, 0, len(list))
-	seen := map[string]bool{}
 	for _, item := range list {
 		id, err := UUIDValue(name, item)
 		if err != nil {
 			return nil, err
 		}
-		if seen[id] {
-			return nil, fault.Invalid("Invalid input for %s. Reason: Duplicate items in the list: '%s'.", name, id)
-		}
-		seen[id] = true
 		ids = append(ids, id)
+	}
+	if id, twice := Twice(ids); twice {
+		return nil, fault.Invalid("Invalid input for %s. Reason: Duplicate items in the list: '%s'.", name, id)
 	}
 	return ids, nil
 }
 
-// ListValue takes a list; null is the empty list.
+// Twice finds an item that a list has twice.
+func Twice[T comparable](list []T) (item T, found bool) {
+	seen := make(map[T]bool, len(list))
+	for _, item := range list {
+		if seen[item] {
+			return item, true
+		}
+		seen[item] = true
+	}
+	return item, false
+}
+
+// MaxItems is how many items a list in a body may have: what rules do for each of them is done while nobody else writes.
+const MaxItems = 5000
+
+// ListValue takes a list of at most MaxItems; null is the empty list.
 func ListValue(name string, v any) ([]any, error) {
 	switch list := v.(type) {
 	case nil:
 		return nil, nil
 	case []any:
+		if len(list) > MaxItems {
+			return nil, fault.Invalid("Invalid input for %s. Reason: %d items are more than the %d that a list may have.", name, len(list), MaxItems)
+		}
 		return list, nil
 	}
 	return nil, fault.Invalid("Invalid input for %s. Reason: '%s' is not a list.", name, show(v))

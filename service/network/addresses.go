@@ -178,6 +178,7 @@ func (a *allocation) automatic() error {
 // takes them.
 func (a *allocation) asWanted(wanted []addressRequest) error {
 	given := make([]FixedIP, len(wanted))
+	chosen := make(map[FixedIP]bool, len(wanted))
 	for i, r := range wanted {
 		if !r.ip.IsValid() {
 			continue
@@ -190,6 +191,7 @@ func (a *allocation) asWanted(wanted []addressRequest) error {
 			return err
 		}
 		given[i] = FixedIP{n.ID, r.ip}
+		chosen[given[i]] = true
 	}
 	for i, r := range wanted {
 		if r.ip.IsValid() {
@@ -203,18 +205,18 @@ func (a *allocation) asWanted(wanted []addressRequest) error {
 		switch {
 		case n.Automatic() && !isRouterOwner(a.p.DeviceOwner):
 			f.IP = a.p.MAC.EUI64(n.CIDR)
-			if slices.Contains(given, f) {
+			if chosen[f] {
 				continue
 			}
 			if err := a.free(n, f.IP); err != nil {
 				return err
 			}
 		default:
-			if kept, ok := a.keep(n.ID, given); ok {
+			if kept, ok := a.keep(n.ID, chosen); ok {
 				f.IP = kept
 				break
 			}
-			ip, ok, err := a.nextBut(n, given)
+			ip, ok, err := a.nextBut(n, chosen)
 			if err != nil {
 				return err
 			}
@@ -223,7 +225,7 @@ func (a *allocation) asWanted(wanted []addressRequest) error {
 			}
 			f.IP = ip
 		}
-		given[i] = f
+		given[i], chosen[f] = f, true
 	}
 	if err := a.oneSegment(given); err != nil {
 		return err
@@ -236,10 +238,10 @@ func (a *allocation) asWanted(wanted []addressRequest) error {
 	return a.automatic()
 }
 
-// keep finds an address of the subnet that the port has already and that was not given yet.
-func (a *allocation) keep(subnet string, given []FixedIP) (netip.Addr, bool) {
+// keep finds an address of the subnet that the port has already and that was not chosen yet.
+func (a *allocation) keep(subnet string, chosen map[FixedIP]bool) (netip.Addr, bool) {
 	for _, f := range a.own {
-		if f.SubnetID == subnet && !slices.Contains(given, f) {
+		if f.SubnetID == subnet && !chosen[f] {
 			return f.IP, true
 		}
 	}
@@ -320,11 +322,17 @@ func (a *allocation) free(n *Subnet, ip netip.Addr) error {
 // look is how many addresses are tried at once before the whole subnet is read.
 const look = 16
 
-func (a *allocation) next(n *Subnet) (netip.Addr, bool, error) { return a.nextBut(n, a.ips) }
+func (a *allocation) next(n *Subnet) (netip.Addr, bool, error) {
+	chosen := make(map[FixedIP]bool, len(a.ips))
+	for _, f := range a.ips {
+		chosen[f] = true
+	}
+	return a.nextBut(n, chosen)
+}
 
 // nextBut chooses the next free address of the subnet's pools, going on where it last stopped so
 // that a freed address rests a while, and leaves out those in but.
-func (a *allocation) nextBut(n *Subnet, but []FixedIP) (netip.Addr, bool, error) {
+func (a *allocation) nextBut(n *Subnet, but map[FixedIP]bool) (netip.Addr, bool, error) {
 	pools := n.ranges()
 	a.s.mu.Lock()
 	last := a.s.last[n.ID]
@@ -341,10 +349,7 @@ func (a *allocation) nextBut(n *Subnet, but []FixedIP) (netip.Addr, bool, error)
 	if err != nil {
 		return netip.Addr{}, false, err
 	}
-	for _, f := range but {
-		taken[f.IP] = true
-	}
-	at := slices.IndexFunc(candidates, func(ip netip.Addr) bool { return !taken[ip] })
+	at := slices.IndexFunc(candidates, func(ip netip.Addr) bool { return !taken[ip] && !but[FixedIP{n.ID, ip}] })
 	var ip netip.Addr
 	if at >= 0 {
 		ip = candidates[at]
@@ -352,7 +357,7 @@ func (a *allocation) nextBut(n *Subnet, but []FixedIP) (netip.Addr, bool, error)
 		if taken, err = a.taken(n, store.Cond{}); err != nil {
 			return netip.Addr{}, false, err
 		}
-		for _, f := range but {
+		for f := range but {
 			taken[f.IP] = true
 		}
 		var ok bool

@@ -2,7 +2,6 @@ package network
 
 import (
 	"database/sql"
-	"slices"
 	"strings"
 
 	"neutrino/engine"
@@ -196,10 +195,10 @@ func ZoneHints(v any) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if slices.Contains(zones, zone) {
-			return nil, fault.Invalid("Invalid input for availability_zone_hints. Reason: Duplicate items in the list: '%s'.", zone)
-		}
 		zones = append(zones, zone)
+	}
+	if zone, twice := resource.Twice(zones); twice {
+		return nil, fault.Invalid("Invalid input for availability_zone_hints. Reason: Duplicate items in the list: '%s'.", zone)
 	}
 	if text := resource.AppendStrings(nil, zones); len(text) > maxZoneHints {
 		return nil, fault.Invalid("Invalid input for availability_zone_hints. Reason: Too many availability_zones are specified: %d characters are more than %d.", len(text), maxZoneHints)

@@ -102,9 +102,9 @@ func parsePrefixes(v any) ([]netip.Prefix, error) {
 		if out[i], err = resource.PrefixValue("prefixes", item); err != nil {
 			return nil, err
 		}
-		if slices.Contains(out[:i], out[i]) {
-			return nil, fault.Invalid("Invalid input for prefixes. Reason: Duplicate items in the list: '%s'.", out[i])
-		}
+	}
+	if p, twice := resource.Twice(out); twice {
+		return nil, fault.Invalid("Invalid input for prefixes. Reason: Duplicate items in the list: '%s'.", p)
 	}
 	return out, nil
 }
@@ -213,10 +213,8 @@ func (s *Service) checkScope(c *engine.Call, p *SubnetPool) error {
 		return err
 	}
 	for _, other := range others {
-		for _, a := range other.Prefixes {
-			if slices.ContainsFunc(p.Prefixes, a.Overlaps) {
-				return fault.Conflict("AddressScopePrefixConflict", "Failed to associate address scope: subnetpools within an address scope must have unique prefixes.")
-			}
+		if ipam.Meet(p.Prefixes, other.Prefixes) {
+			return fault.Conflict("AddressScopePrefixConflict", "Failed to associate address scope: subnetpools within an address scope must have unique prefixes.")
 		}
 	}
 	return nil
@@ -330,7 +328,9 @@ func (s *Service) removePrefixes(c *engine.Call, old *SubnetPool, in engine.Inpu
 	p := *old
 	p.Prefixes = slices.Clone(old.Prefixes)
 	for _, gone := range list {
-		p.Prefixes = without(p.Prefixes, gone.Masked())
+		if p.Prefixes = without(p.Prefixes, gone.Masked()); len(p.Prefixes) > resource.MaxItems {
+			return nil, fault.Invalid("Invalid input for prefixes. Reason: more than %d prefixes would be left.", resource.MaxItems)
+		}
 	}
 	p.Prefixes = ipam.Merge(p.Prefixes)
 	used, err := s.poolSubnets(c, p.ID)

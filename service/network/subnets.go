@@ -175,10 +175,10 @@ func parseServiceTypes(v any) ([]string, error) {
 		if prefix, rest, found := strings.Cut(text, ":"); !found || prefix == "" || rest == "" && text != "compute:" {
 			return nil, fault.BadRequest("InvalidSubnetServiceType", "Subnet service type %s does not correspond to a valid device owner.", text)
 		}
-		if slices.Contains(types, text) {
-			return nil, fault.Invalid("Invalid input for service_types. Reason: Duplicate items in the list: '%s'.", text)
-		}
 		types = append(types, text)
+	}
+	if text, twice := resource.Twice(types); twice {
+		return nil, fault.Invalid("Invalid input for service_types. Reason: Duplicate items in the list: '%s'.", text)
 	}
 	return types, nil
 }

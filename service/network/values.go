@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/netip"
 	"regexp"
-	"slices"
 	"strings"
 
 	"neutrino/address"
@@ -52,13 +51,10 @@ func ParseRoutes(name string, v any) ([]Route, error) {
 		case destination.Addr().Is4() != hop.Is4():
 			return nil, fault.Invalid("Invalid input for %s. Reason: destination %s and nexthop %s are of different IP versions.", name, destination, hop)
 		}
-		r := Route{destination, hop}
-		for _, have := range routes {
-			if have == r {
-				return nil, fault.Invalid("Invalid input for %s. Reason: Duplicate hostroute '%s via %s'.", name, destination, hop)
-			}
-		}
-		routes = append(routes, r)
+		routes = append(routes, Route{destination, hop})
+	}
+	if r, twice := resource.Twice(routes); twice {
+		return nil, fault.Invalid("Invalid input for %s. Reason: Duplicate hostroute '%s via %s'.", name, r.Destination, r.NextHop)
 	}
 	return routes, nil
 }
@@ -74,12 +70,10 @@ func parseNameservers(v any) ([]netip.Addr, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, have := range ips {
-			if have == ip {
-				return nil, fault.Invalid("Invalid input for dns_nameservers. Reason: Duplicate nameserver '%s'.", ip)
-			}
-		}
 		ips = append(ips, ip)
+	}
+	if ip, twice := resource.Twice(ips); twice {
+		return nil, fault.Invalid("Invalid input for dns_nameservers. Reason: Duplicate nameserver '%s'.", ip)
 	}
 	return ips, nil
 }
@@ -159,12 +153,10 @@ func parsePairs(v any) ([]AddressPair, error) {
 				return nil, fault.Invalid("Invalid input for allowed_address_pairs. Reason: '%s' is a multicast address.", pair.MAC)
 			}
 		}
-		for _, have := range pairs {
-			if have == pair {
-				return nil, fault.BadRequest("DuplicateAddressPairInRequest", "Request contains duplicate address pair: mac_address %s ip_address %s.", pair.MAC, pair.IP)
-			}
-		}
 		pairs = append(pairs, pair)
+	}
+	if pair, twice := resource.Twice(pairs); twice {
+		return nil, fault.BadRequest("DuplicateAddressPairInRequest", "Request contains duplicate address pair: mac_address %s ip_address %s.", pair.MAC, pair.IP)
 	}
 	return pairs, nil
 }
@@ -176,6 +168,14 @@ type DHCPOption struct {
 	IPVersion int     `json:"ip_version"`
 }
 
+// optionKey is what an option is known by.
+type optionKey struct {
+	name    string
+	version int
+}
+
+func (o DHCPOption) key() optionKey { return optionKey{o.Name, o.IPVersion} }
+
 // optionName is dnsmasq's name of an option or its number, with the tags of those that get it, as Ironic writes them: tag:!ipxe,67.
 var optionName = regexp.MustCompile(`^(tag:!?[A-Za-z0-9_-]+,)*[A-Za-z0-9:_-]+$`)
 
@@ -185,6 +185,7 @@ func parseOptions(v any) ([]DHCPOption, error) {
 		return nil, err
 	}
 	options := make([]DHCPOption, 0, len(list))
+	given := map[optionKey]bool{}
 	for _, item := range list {
 		m, err := resource.MapValue("extra_dhcp_opts", item, "opt_name", "opt_value", "ip_version")
 		if err != nil {
@@ -219,9 +220,10 @@ func parseOptions(v any) ([]DHCPOption, error) {
 				return nil, fault.Invalid("Invalid input for extra_dhcp_opts. Reason: '%d' is not an IP version.", o.IPVersion)
 			}
 		}
-		if slices.ContainsFunc(options, func(other DHCPOption) bool { return other.Name == o.Name && other.IPVersion == o.IPVersion }) {
+		if given[o.key()] {
 			return nil, fault.Invalid("Invalid input for extra_dhcp_opts. Reason: '%s' is given twice for IPv%d.", o.Name, o.IPVersion)
 		}
+		given[o.key()] = true
 		options = append(options, o)
 	}
 	return options, nil
@@ -231,12 +233,12 @@ func parseOptions(v any) ([]DHCPOption, error) {
 // null value deletes.
 func mergeOptions(options, changes []DHCPOption) []DHCPOption {
 	merged := make([]DHCPOption, 0, len(options)+len(changes))
+	changed := make(map[optionKey]bool, len(changes))
+	for _, ch := range changes {
+		changed[ch.key()] = true
+	}
 	for _, o := range options {
-		kept := true
-		for _, ch := range changes {
-			kept = kept && (ch.Name != o.Name || ch.IPVersion != o.IPVersion)
-		}
-		if kept {
+		if !changed[o.key()] {
 			merged = append(merged, o)
 		}
 	}

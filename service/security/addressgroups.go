@@ -84,6 +84,7 @@ func prefixes(v any, bare bool) ([]netip.Prefix, error) {
 		return nil, err
 	}
 	out := make([]netip.Prefix, 0, len(list))
+	seen := map[netip.Prefix]bool{}
 	for _, item := range list {
 		text, _ := item.(string)
 		var p netip.Prefix
@@ -94,7 +95,8 @@ func prefixes(v any, bare bool) ([]netip.Prefix, error) {
 		}
 		p = p.Masked()
 		switch {
-		case !slices.Contains(out, p):
+		case !seen[p]:
+			seen[p] = true
 			out = append(out, p)
 		case !bare:
 			return nil, fault.Invalid("Invalid input for addresses. Reason: Duplicate items in the list: '%s'.", p)
@@ -133,6 +135,9 @@ func (s *Service) addAddresses(c *engine.Call, g *AddressGroup, in engine.Input,
 	if both := common(g.Addresses, list, true); len(both) > 0 {
 		return nil, fault.BadRequest("AddressesAlreadyExist", "Addresses %s already exist in the address group %s.", both, g.ID)
 	}
+	if len(g.Addresses)+len(list) > resource.MaxItems { // on each host a rule that names the group is one for each address
+		return nil, fault.Invalid("Invalid input for addresses. Reason: %d addresses are more than the %d that a group may have.", len(g.Addresses)+len(list), resource.MaxItems)
+	}
 	if err := insertAddresses(c, g.ID, list); err != nil {
 		return nil, err
 	}
@@ -157,7 +162,11 @@ func (s *Service) removeAddresses(c *engine.Call, g *AddressGroup, in engine.Inp
 
 // common lists which of list are in have, or with in false are not.
 func common(have, list []netip.Prefix, in bool) []netip.Prefix {
-	return slices.DeleteFunc(slices.Clone(list), func(p netip.Prefix) bool { return slices.Contains(have, p) != in })
+	held := make(map[netip.Prefix]bool, len(have))
+	for _, p := range have {
+		held[p] = true
+	}
+	return slices.DeleteFunc(slices.Clone(list), func(p netip.Prefix) bool { return held[p] != in })
 }
 
 // addressesChanged tells the groups whose rules name the address group that their hosts must know, and

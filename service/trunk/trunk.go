@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"log/slog"
-	"slices"
 
 	"neutrino/engine"
 	"neutrino/fault"
@@ -91,6 +90,12 @@ func appendSubPorts(b []byte, list []SubPort) []byte {
 // inherit is the segmentation type that takes type and id from the subport's network.
 const inherit = "inherit"
 
+// mark is how a subport's packets are told from others'.
+type mark struct {
+	kind string
+	id   int
+}
+
 // parseSubPorts reads a list of subports. Unless they are segmented, a port alone is enough: so clients name those to
 // take out.
 func parseSubPorts(v any, segmented bool) ([]SubPort, error) {
@@ -99,6 +104,7 @@ func parseSubPorts(v any, segmented bool) ([]SubPort, error) {
 		return nil, err
 	}
 	out := make([]SubPort, 0, len(list))
+	ports, marks := map[string]bool{}, map[mark]bool{}
 	for _, item := range list {
 		m, err := resource.MapValue("sub_ports", item, "port_id", "segmentation_type", "segmentation_id")
 		if err != nil {
@@ -108,9 +114,10 @@ func parseSubPorts(v any, segmented bool) ([]SubPort, error) {
 		if p.PortID, err = resource.UUIDValue("port_id", m["port_id"]); err != nil {
 			return nil, err
 		}
-		if slices.ContainsFunc(out, func(other SubPort) bool { return other.PortID == p.PortID }) {
+		if ports[p.PortID] {
 			return nil, fault.Invalid("Invalid input for sub_ports. Reason: Duplicate items in the list: '%s'.", p.PortID)
 		}
+		ports[p.PortID] = true
 		if !segmented && len(m) == 1 {
 			out = append(out, p)
 			continue
@@ -124,9 +131,10 @@ func parseSubPorts(v any, segmented bool) ([]SubPort, error) {
 				return nil, err
 			}
 		}
-		if p.Type != inherit && slices.ContainsFunc(out, func(other SubPort) bool { return other.Type == p.Type && other.ID == p.ID }) {
+		if p.Type != inherit && marks[mark{p.Type, p.ID}] {
 			return nil, fault.Invalid("Invalid input for sub_ports. Reason: Segmentation ID %d for '%s' is not unique.", p.ID, p.PortID)
 		}
+		marks[mark{p.Type, p.ID}] = true
 		out = append(out, p)
 	}
 	return out, nil

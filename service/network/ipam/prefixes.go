@@ -44,6 +44,21 @@ func Within(p netip.Prefix, merged []netip.Prefix) bool {
 	return slices.ContainsFunc(merged, func(whole netip.Prefix) bool { return covers(whole, p) })
 }
 
+// Meet says whether two merged lists have an address in common.
+func Meet(a, b []netip.Prefix) bool {
+	for len(a) > 0 && len(b) > 0 {
+		switch {
+		case a[0].Overlaps(b[0]):
+			return true
+		case a[0].Addr().Less(b[0].Addr()): // and ends before the other begins
+			a = a[1:]
+		default:
+			b = b[1:]
+		}
+	}
+	return false
+}
+
 // FreePrefix finds the first prefix of a length inside the merged prefixes that overlaps none of used.
 func FreePrefix(merged, used []netip.Prefix, bits int) (netip.Prefix, bool) {
 	used = slices.Clone(used)

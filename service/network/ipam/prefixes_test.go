@@ -78,3 +78,29 @@ func TestPrefixesUntilFull(t *testing.T) {
 		t.Errorf("%d addresses were given out of 1536", size)
 	}
 }
+
+// TestMeet: two lists meet when one of each overlap, however they lie.
+func TestMeet(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	random := func() []netip.Prefix {
+		var out []netip.Prefix
+		for range r.IntN(6) {
+			out = append(out, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(r.IntN(64)), byte(r.IntN(256)), 0}), 12+r.IntN(13)))
+		}
+		return Merge(out)
+	}
+	meetings := 0
+	for range 5000 {
+		a, b := random(), random()
+		want := slices.ContainsFunc(a, func(p netip.Prefix) bool { return slices.ContainsFunc(b, p.Overlaps) })
+		if got := Meet(a, b); got != want {
+			t.Fatalf("%v and %v: %t", a, b, got)
+		}
+		if want {
+			meetings++
+		}
+	}
+	if meetings < 500 || meetings > 4500 {
+		t.Errorf("%d of 5000 met", meetings)
+	}
+}
