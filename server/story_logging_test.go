@@ -92,3 +92,19 @@ func TestLocalIPs(t *testing.T) {
 		{as: "demo", do: "DELETE /networks/$net", status: 204},
 	})
 }
+
+// TestLocalIPsOfOthersNetworks: a port that holds a local IP is on no network, and has no address of choice, where its project's ports could not.
+func TestLocalIPsOfOthersNetworks(t *testing.T) {
+	tell(t, []step{
+		{do: "POST /networks", body: `{"network": {"router:external": true}}`, status: 201, keep: "ext"},
+		{do: "POST /subnets", body: `{"subnet": {"network_id": "$ext", "ip_version": 4, "cidr": "203.0.113.0/24"}}`, status: 201},
+		{do: "POST /networks", body: `{"network": {"shared": true}}`, status: 201, keep: "net"},
+		{do: "POST /subnets", body: `{"subnet": {"network_id": "$net", "ip_version": 4, "cidr": "10.0.0.0/24"}}`, status: 201},
+		{as: "demo", do: "POST /local-ips", body: `{"local_ip": {"network_id": "$ext"}}`, status: 403, want: []string{"rule:create_port is disallowed by policy"}},
+		{as: "demo", do: "POST /local-ips", body: `{"local_ip": {"network_id": "$net", "local_ip_address": "10.0.0.1"}}`, status: 403, want: []string{"create_port:fixed_ips:ip_address"}},
+		{as: "demo", do: "POST /local-ips", body: `{"local_ip": {"network_id": "$net"}}`, status: 201},
+		{as: "demo", do: "GET /ports?device_owner=network:local_ip", status: 200, keep: "held=ports.0.id"},
+		{as: "demo", do: "PUT /ports/$held", body: `{"port": {"device_owner": "", "device_id": ""}}`, status: 200, want: []string{`"port_security_enabled": true`}},
+		{do: "POST /local-ips", body: `{"local_ip": {"network_id": "$ext", "local_ip_address": "203.0.113.9"}}`, status: 201},
+	})
+}

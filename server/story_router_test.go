@@ -227,3 +227,29 @@ func TestForeignRouter(t *testing.T) {
 
 // noRouter is the id of nothing.
 const noRouter = "00000000-0000-4000-8000-00000000000f"
+
+// TestTrustOfRouterPorts: a port that was a router's on another project's network is no more trusted there than before.
+func TestTrustOfRouterPorts(t *testing.T) {
+	tell(t, []step{
+		{do: "POST /networks", body: `{"network": {"shared": true}}`, status: 201, keep: "net"},
+		{do: "POST /subnets", body: `{"subnet": {"network_id": "$net", "ip_version": 4, "cidr": "10.0.0.0/24"}}`, status: 201},
+		{as: "demo", do: "POST /routers", body: `{"router": {}}`, status: 201, keep: "router"},
+		{as: "demo", do: "POST /routers", body: `{"router": {}}`, status: 201, keep: "second"},
+		{as: "demo", do: "POST /ports", body: `{"port": {"network_id": "$net"}}`, status: 201, want: []string{`"port_security_enabled": true`}, keep: "one"},
+		{as: "demo", do: "POST /ports", body: `{"port": {"network_id": "$net"}}`, status: 201, keep: "two"},
+		{as: "demo", do: "PUT /routers/$router/add_router_interface", body: `{"port_id": "$one"}`, status: 200},
+		{as: "demo", do: "PUT /routers/$second/add_router_interface", body: `{"port_id": "$two"}`, status: 200},
+		{as: "demo", do: "GET /ports/$one", status: 200, want: []string{`"port_security_enabled": false`}},
+		{as: "demo", do: "PUT /ports/$one", body: `{"port": {"port_security_enabled": false, "device_owner": ""}}`, status: 403, want: []string{"update_port:port_security_enabled"}},
+		{as: "demo", do: "PUT /ports/$one", body: `{"port": {"device_owner": "", "device_id": ""}}`, status: 200, want: []string{`"port_security_enabled": true`, `"security_groups": []`}},
+
+		// As Nova does with a port that nobody has.
+		{as: "demo", do: "PUT /ports/$two", body: `{"port": {"device_id": ""}}`, status: 200},
+		{as: "nova", do: "PUT /ports/$two", body: `{"port": {"device_owner": "compute:nova", "device_id": "vm", "binding:host_id": "h1"}}`, status: 200, want: []string{`"port_security_enabled": true`}},
+
+		// Whose network it is may have it otherwise.
+		{as: "demo", do: "POST /networks", body: `{"network": {}}`, status: 201, keep: "own"},
+		{as: "demo", do: "POST /ports", body: `{"port": {"network_id": "$own", "device_owner": "network:x"}}`, status: 201, want: []string{`"port_security_enabled": false`}, keep: "three"},
+		{as: "demo", do: "PUT /ports/$three", body: `{"port": {"device_owner": "", "port_security_enabled": false}}`, status: 200, want: []string{`"port_security_enabled": false`}},
+	})
+}

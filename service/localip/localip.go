@@ -117,6 +117,15 @@ func (s *Service) createPort(c *engine.Call, l *LocalIP) error {
 	}
 	p := &network.Port{NetworkID: l.NetworkID, AdminStateUp: true, DeviceOwner: ownerLocalIP, DeviceID: l.ID}
 	p.ProjectID = l.ProjectID
+	rules := []string{"create_port"}
+	if l.IP.IsValid() {
+		rules = append(rules, "create_port:fixed_ips:ip_address")
+	}
+	for _, rule := range rules { // a port for an address is a port
+		if !c.Internal() && !c.Allows(rule, s.net.Ports.Target(c, p)) {
+			return fault.Forbidden("rule:%s is disallowed by policy", rule)
+		}
+	}
 	given := resource.Given{}
 	if l.IP.IsValid() {
 		p.Want(network.FixedIP{IP: l.IP})

@@ -166,6 +166,11 @@ func (s *Service) updatePort(c *engine.Call, old, p *Port, given resource.Given)
 	if err := checkExtras(old, p, given); err != nil {
 		return err
 	}
+	// A port of the network service is trusted. One that is nobody's or an instance's from now on is not: else whoever gets
+	// a router's port on another project's network could send there as they please.
+	if isNetworkOwner(old.DeviceOwner) && !isNetworkOwner(p.DeviceOwner) && !given.Has("port_security_enabled") {
+		p.PortSecurity = p.PortSecurity || n.PortSecurity
+	}
 	if given.Any("allowed_address_pairs", "port_security_enabled") {
 		p.Pairs = append([]AddressPair{}, p.Pairs...)
 		if err := s.checkPairs(p); err != nil {
