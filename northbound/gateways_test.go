@@ -164,6 +164,26 @@ func TestGatewayAdvertisesNothing(t *testing.T) {
 	}
 }
 
+// On another project's network a router advertises itself only when the subnet names it as its gateway.
+func TestGuestAdvertisesNothing(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		project, ip string
+		advertises  bool
+	}{{"owner", "2001:db8::1", true}, {"owner", "2001:db8::9", true}, {"other", "2001:db8::1", true}, {"other", "2001:db8::9", false}} {
+		w := cloud()
+		n := *(w.facts[ovn.KindNetwork][inner].(*ovn.Network))
+		n.ProjectID = "owner"
+		w.put(ovn.KindNetwork, inner, &n)
+		p := *(w.facts[ovn.KindPort][rif6].(*ovn.Port))
+		p.ProjectID, p.FixedIPs = c.project, []ovn.FixedIP{{SubnetID: subnet6, IP: addr(c.ip)}}
+		w.put(ovn.KindPort, rif6, &p)
+		if told := modelRow(t, modelOf(w), "Logical_Router_Port", "lrp-"+rif6).Many["ipv6_ra_configs"]; len(told) > 0 != c.advertises {
+			t.Errorf("%s at %s tells %v", c.project, c.ip, told)
+		}
+	}
+}
+
 // Chassis that an administrator has named have the gateways, the next one the second gateway; what is no chassis is passed over.
 func TestNamedChassis(t *testing.T) {
 	t.Parallel()

@@ -3,6 +3,8 @@ package server
 import (
 	"slices"
 	"testing"
+
+	"neutrino/engine"
 )
 
 // ground is what stories about routers stand on: an external network with a router behind it, to which a
@@ -252,4 +254,45 @@ func TestTrustOfRouterPorts(t *testing.T) {
 		{as: "demo", do: "POST /ports", body: `{"port": {"network_id": "$own", "device_owner": "network:x"}}`, status: 201, want: []string{`"port_security_enabled": false`}, keep: "three"},
 		{as: "demo", do: "PUT /ports/$three", body: `{"port": {"device_owner": "", "port_security_enabled": false}}`, status: 200, want: []string{`"port_security_enabled": false`}},
 	})
+}
+
+// TestGuestsDoNotAdvertise: a router on another project's network is the router of its instances only when the network's
+// owner has named it: no hosts hear of it by router advertisements otherwise.
+func TestGuestsDoNotAdvertise(t *testing.T) {
+	s := open(t)
+	hosts(t, s, "h1", "h2")
+	kept := map[string]string{}
+	tellOn(t, s, kept, []step{
+		{do: "POST /networks", body: `{"network": {"shared": true}}`, status: 201, keep: "net"},
+		{do: "POST /subnets", body: `{"subnet": {"network_id": "$net", "ip_version": 6, "cidr": "2001:db8::/64", "ipv6_ra_mode": "slaac", "ipv6_address_mode": "slaac"}}`, status: 201, keep: "sub"},
+		{do: "POST /routers", body: `{"router": {"name": "owner"}}`, status: 201, keep: "owner"},
+		{do: "PUT /routers/$owner/add_router_interface", body: `{"subnet_id": "$sub"}`, status: 200},
+		{do: "POST /ports", body: `{"port": {"network_id": "$net"}}`, status: 201, keep: "further"},
+		{do: "POST /routers", body: `{"router": {"name": "beside"}}`, status: 201, keep: "beside"},
+		{do: "PUT /routers/$beside/add_router_interface", body: `{"port_id": "$further"}`, status: 200},
+		{as: "demo", do: "POST /routers", body: `{"router": {"name": "guest"}}`, status: 201, keep: "guest"},
+		{as: "demo", do: "POST /ports", body: `{"port": {"network_id": "$net"}}`, status: 201, keep: "port"},
+		{as: "demo", do: "PUT /routers/$guest/add_router_interface", body: `{"port_id": "$port"}`, status: 200},
+		{as: "demo", do: "POST /networks", body: `{"network": {}}`, status: 201, keep: "own"},
+		{as: "demo", do: "POST /subnets", body: `{"subnet": {"network_id": "$own", "ip_version": 6, "cidr": "2001:db8:1::/64", "ipv6_ra_mode": "slaac", "ipv6_address_mode": "slaac"}}`, status: 201, keep: "within"},
+		{do: "POST /routers", body: `{"router": {"name": "named"}}`, status: 201, keep: "named"},
+		{do: "PUT /routers/$named/add_router_interface", body: `{"subnet_id": "$within"}`, status: 200},
+	})
+	told := map[string]string{}
+	if err := s.Engine.View(t.Context(), nil, func(c *engine.Call) error {
+		routers, _, _, _, err := newSource(s).reader.Routers(c, nil)
+		for _, r := range routers {
+			for _, i := range r.Interfaces {
+				told[r.ID] += i.Subnets[0].RAMode
+			}
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"owner": "slaac", "beside": "slaac", "guest": "", "named": "slaac"} {
+		if got := told[kept[name]]; got != want {
+			t.Errorf("%s advertises %q, want %q", name, got, want)
+		}
+	}
 }

@@ -94,7 +94,8 @@ func (m *Model) routerPort(o *output, lr *Row, r *Router, p *Port, all, gateways
 			}
 			row.Many["networks"][netip.PrefixFrom(f.IP, s.CIDR.Bits()).String()] = ""
 			subnets = append(subnets, s.ID)
-			if s.RAMode != "" && !isGateway && len(row.Many["ipv6_ra_configs"]) == 0 {
+			guest := p.ProjectID != n.ProjectID && f.IP != s.Gateway // on another project's network, whose instances have a router
+			if s.RAMode != "" && !isGateway && !guest && len(row.Many["ipv6_ra_configs"]) == 0 {
 				row.Many["ipv6_ra_configs"] = advertisements(n, s)
 			}
 		}

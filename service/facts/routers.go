@@ -98,7 +98,8 @@ func gatewayOf(r *router.Router, f *router.FloatingIP) string {
 type surroundings struct {
 	ports    map[string][]*network.Port // router id → its ports
 	subnets  map[string]*network.Subnet
-	mtus     map[string]int // network id → MTU
+	mtus     map[string]int    // network id → MTU
+	owners   map[string]string // network id → project
 	floating map[string][]*router.FloatingIP
 	proxied  map[string][]netip.Addr // router id → addresses of NDP proxies, sorted
 
@@ -107,7 +108,8 @@ type surroundings struct {
 
 func (r *Reader) around(c *engine.Call, ids []string) (*surroundings, error) {
 	a := &surroundings{
-		ports: map[string][]*network.Port{}, subnets: map[string]*network.Subnet{}, mtus: map[string]int{}, floating: map[string][]*router.FloatingIP{}, proxied: map[string][]netip.Addr{},
+		ports: map[string][]*network.Port{}, subnets: map[string]*network.Subnet{}, mtus: map[string]int{}, owners: map[string]string{}, floating: map[string][]*router.FloatingIP{},
+		proxied: map[string][]netip.Addr{},
 	}
 	mine, associated, proxies := router.PortsOf(ids), store.Where("t.router_id <> ''"), store.Cond{}
 	if ids != nil {
@@ -137,7 +139,7 @@ func (r *Reader) around(c *engine.Call, ids []string) (*surroundings, error) {
 		return nil, err
 	}
 	for _, n := range found {
-		a.mtus[n.ID] = n.MTU
+		a.mtus[n.ID], a.owners[n.ID] = n.MTU, n.ProjectID
 	}
 	floating, err := r.Router.FloatingIPs.Find(c, associated)
 	if err != nil {
@@ -195,10 +197,21 @@ func (a *surroundings) routerPort(p *network.Port) desired.RouterPort {
 		}
 		port.Addresses = append(port.Addresses, netip.PrefixFrom(f.IP, s.CIDR.Bits()))
 		if !slices.ContainsFunc(port.Subnets, func(have desired.Subnet) bool { return have.ID == s.ID }) {
-			port.Subnets = append(port.Subnets, subnetItem(s))
+			subnet := subnetItem(s)
+			if !a.advertises(p, s) {
+				subnet.RAMode = ""
+			}
+			port.Subnets = append(port.Subnets, subnet)
 		}
 	}
 	return port
+}
+
+// advertises says whether a router tells a subnet's instances that it is their router. On another project's network only
+// the one does that the subnet names as its gateway.
+func (a *surroundings) advertises(p *network.Port, s *network.Subnet) bool {
+	return p.ProjectID == a.owners[p.NetworkID] ||
+		slices.ContainsFunc(p.FixedIPs, func(f network.FixedIP) bool { return f.SubnetID == s.ID && f.IP == s.Gateway })
 }
 
 // nextHops are the subnets' gateways, one of each family.
