@@ -52,11 +52,23 @@ func TestQoS(t *testing.T) {
 	})
 }
 
-// TestGatewayQoSRule: a policy for a gateway is the administrators' to give; null is nobody's.
+// TestGatewayQoSRule: a policy for a gateway is the administrators' to give and to take away; where there is none, null is nobody's.
 func TestGatewayQoSRule(t *testing.T) {
+	const update = "PUT /routers/$router/update_external_gateways"
 	tell(t, onGround(
 		step{as: "demo", do: "PUT /routers/$router", body: `{"router": {"external_gateway_info": {"network_id": "$ext", "qos_policy_id": null}}}`, status: 200},
 		step{as: "demo", do: "PUT /routers/$router", body: `{"router": {"external_gateway_info": {"network_id": "$ext", "qos_policy_id": "$ext"}}}`, status: 403, want: []string{"update_router:external_gateway_info:qos_policy_id"}},
+		step{as: "demo", do: update, body: gateways(`{"network_id": "$ext", "qos_policy_id": null}`), status: 200},
+
+		step{do: "POST /qos/policies", body: `{"policy": {"shared": true}}`, status: 201, keep: "limit"},
+		step{do: "PUT /routers/$router", body: `{"router": {"external_gateway_info": {"network_id": "$ext", "qos_policy_id": "$limit"}}}`, status: 200},
+		step{as: "demo", do: "PUT /routers/$router", body: `{"router": {"external_gateway_info": {"network_id": "$ext", "qos_policy_id": null}}}`, status: 403,
+			want: []string{"PolicyNotAuthorized", "update_router:external_gateway_info:qos_policy_id"}},
+		step{as: "demo", do: update, body: gateways(`{"network_id": "$ext", "qos_policy_id": null}`), status: 403, want: []string{"update_external_gateways:external_gateways:qos_policy_id"}},
+		step{as: "demo", do: "PUT /routers/$router", body: `{"router": {"name": "r", "external_gateway_info": {"network_id": "$ext"}}}`, status: 200, want: []string{`"qos_policy_id": "$limit"`}},
+		step{do: "PUT /routers/$router", body: `{"router": {"external_gateway_info": {"network_id": "$ext", "qos_policy_id": null}}}`, status: 200, want: []string{`"qos_policy_id": null`}},
+		step{do: "PUT /routers/$router", body: `{"router": {"external_gateway_info": {"network_id": "$ext", "qos_policy_id": "$limit"}}}`, status: 200},
+		step{do: update, body: gateways(`{"network_id": "$ext", "qos_policy_id": null}`), status: 200, want: []string{`"qos_policy_id": null`}},
 	))
 }
 
@@ -134,6 +146,11 @@ func TestQoSOutside(t *testing.T) {
 		{do: "PUT /networks/$ext", body: `{"network": {"qos_policy_id": "$hidden"}}`, status: 200},
 		{as: "demo", do: "GET /floatingips/$fip", status: 200, want: []string{`"qos_network_policy_id": "$hidden"`}},
 		{as: "demo", do: "PUT /floatingips/$fip", body: `{"floatingip": {"qos_policy_id": null}}`, status: 200, want: []string{`"qos_policy_id": null`}},
+		{do: "PUT /floatingips/$fip", body: `{"floatingip": {"qos_policy_id": "$hidden"}}`, status: 200},
+		{as: "demo", do: "PUT /floatingips/$fip", body: `{"floatingip": {"qos_policy_id": null}}`, status: 403, want: []string{"PolicyRemoveAuthorizationError"}},
+		{as: "demo", do: "PUT /floatingips/$fip", body: `{"floatingip": {"qos_policy_id": "$all"}}`, status: 403, want: []string{"PolicyRemoveAuthorizationError"}},
+		{as: "demo", do: "PUT /floatingips/$fip", body: `{"floatingip": {"description": "d"}}`, status: 200, want: []string{`"qos_policy_id": "$hidden"`}},
+		{do: "PUT /floatingips/$fip", body: `{"floatingip": {"qos_policy_id": null}}`, status: 200},
 
 		{as: "demo", do: "POST /routers", body: `{"router": {"external_gateway_info": {"network_id": "$ext", "qos_policy_id": "$all"}}}`, status: 403, want: []string{"external_gateway_info:qos_policy_id"}},
 		{do: "POST /routers", body: `{"router": {"external_gateway_info": {"network_id": "$ext", "qos_policy_id": "$fip"}}}`, status: 404, want: []string{"QosPolicyNotFound"}},

@@ -279,8 +279,8 @@ func fixedIP(f *FloatingIP, p *network.Port) (subnet string, err error) {
 // updateFloatingIP associates, or parts. A change that names neither port nor address keeps the
 // association; an empty change ends it: the original's quirk, which clients rely on.
 func (s *Service) updateFloatingIP(c *engine.Call, old, f *FloatingIP, given resource.Given) error {
-	if given.Has("qos_policy_id") {
-		if err := s.checkQoS(c, f.QoSPolicyID); err != nil {
+	if old.QoSPolicyID != f.QoSPolicyID && s.QoS != nil {
+		if err := s.QoS.Change(c, old.QoSPolicyID, f.QoSPolicyID); err != nil {
 			return err
 		}
 	}

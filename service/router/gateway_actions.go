@@ -83,6 +83,9 @@ func (s *Service) updateGateways(c *engine.Call, r *Router, list []*gatewayReque
 			return err
 		}
 	}
+	if err := s.mayPartQoS(c, r, list[0], "update_external_gateways:external_gateways:qos_policy_id"); err != nil {
+		return err
+	}
 	r.take(list[0])
 	if err := s.setGateway(c, r, list[0]); err != nil {
 		return err

@@ -214,6 +214,15 @@ func (r *Router) take(want *gatewayRequest) {
 	}
 }
 
+// mayPartQoS refuses that a null takes the QoS policy from a router whose gateways stay, to whom the rule about giving
+// one refuses that: rules are asked about what has a value. Where there is no policy, null says nothing.
+func (s *Service) mayPartQoS(c *engine.Call, r *Router, want *gatewayRequest, rule string) error {
+	if r.GatewayQoS == "" || want == nil || want.qos == nil || *want.qos != "" || c.Internal() || c.Allows(rule, s.Routers.Target(c, r)) {
+		return nil
+	}
+	return fault.Forbidden("rule:%s is disallowed by policy", rule)
+}
+
 // agree refuses a further gateway that asks for other SNAT or QoS than the router has.
 func (r *Router) agree(want *gatewayRequest) error {
 	if want.snat != nil && *want.snat != r.EnableSNAT {

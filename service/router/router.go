@@ -275,6 +275,9 @@ func (s *Service) updateRouter(c *engine.Call, old, r *Router, given resource.Gi
 		r.NDPProxy = r.NDPProxy && given.Has("enable_ndp_proxy") // which is refused, if it was asked for
 	}
 	if old.GatewayQoS != r.GatewayQoS {
+		if err := s.mayPartQoS(c, old, r.wanted, "update_router:external_gateway_info:qos_policy_id"); err != nil {
+			return err
+		}
 		if err := s.checkQoS(c, r.GatewayQoS); err != nil {
 			return err
 		}
