@@ -296,3 +296,18 @@ func TestGuestsDoNotAdvertise(t *testing.T) {
 		}
 	}
 }
+
+// TestForwardingToOthers: who names another project's port in a forwarding learns nothing of what leads there.
+func TestForwardingToOthers(t *testing.T) {
+	to := func(port, ip string) string {
+		return `{"port_forwarding": {"internal_port_id": "` + port + `", "internal_ip_address": "` + ip + `", "protocol": "tcp", "internal_port": 80, "external_port": 80}}`
+	}
+	tell(t, onGround(
+		step{as: "demo", do: "POST /floatingips", body: `{"floatingip": {"floating_network_id": "$ext"}}`, status: 201, keep: "fip"},
+		step{as: "demo", do: "POST /floatingips/$fip/port_forwardings", body: to("$one", "10.0.0.11"), status: 201},
+		step{as: "demo", do: "POST /floatingips", body: `{"floatingip": {"floating_network_id": "$ext", "port_id": "$two"}}`, status: 201},
+		step{as: "other", do: "POST /floatingips", body: `{"floatingip": {"floating_network_id": "$ext"}}`, status: 201, keep: "theirs"},
+		step{as: "other", do: "POST /floatingips/$theirs/port_forwardings", body: to("$one", "10.0.0.11"), status: 404, want: []string{"PortNotFound"}},
+		step{as: "other", do: "POST /floatingips/$theirs/port_forwardings", body: to("$two", "10.0.0.12"), status: 404, want: []string{"PortNotFound"}},
+	))
+}

@@ -141,10 +141,16 @@ func (s *Service) update(c *engine.Call, old, p *Policy, _ resource.Given) error
 	if old.Target == p.Target {
 		return nil
 	}
+	kind := s.Types[p.ObjectType]
+	if kind.Allowed != nil {
+		if err := kind.Allowed(c, p.ObjectID, p.Target); err != nil {
+			return err
+		}
+	}
 	if err := s.unique(c, p); err != nil {
 		return err
 	}
-	if s.Types[p.ObjectType].Strict {
+	if kind.Strict {
 		return s.unused(c, old, "")
 	}
 	return s.unused(c, old, p.Target)

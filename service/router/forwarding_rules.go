@@ -19,22 +19,43 @@ func (s *Service) createForwarding(c *engine.Call, w *PortForwarding, _ resource
 	if w.External == (span{}) || w.Internal == (span{}) {
 		return badForwarding("internal and external ports must be given, as single ports or as ranges")
 	}
+	p, err := s.innerPort(c, w)
+	if err != nil {
+		return err
+	}
 	if err := s.checkSpans(c, w); err != nil {
 		return err
 	}
-	return s.checkForwarding(c, w)
+	return s.checkForwarding(c, w, p)
 }
 
 func (s *Service) updateForwarding(c *engine.Call, old, w *PortForwarding, given resource.Given) error {
-	if given.Any("internal_port", "internal_port_range", "external_port", "external_port_range", "protocol", "internal_port_id", "internal_ip_address") {
+	var p *network.Port
+	if given.Any("internal_port_id", "internal_ip_address") {
+		var err error
+		if p, err = s.innerPort(c, w); err != nil {
+			return err
+		}
+	}
+	if p != nil || given.Any("internal_port", "internal_port_range", "external_port", "external_port_range", "protocol") {
 		if err := s.checkSpans(c, w); err != nil {
 			return err
 		}
 	}
-	if given.Any("internal_port_id", "internal_ip_address") {
-		return s.checkForwarding(c, w)
+	if p == nil {
+		return nil
 	}
-	return nil
+	return s.checkForwarding(c, w, p)
+}
+
+// innerPort finds the port that a forwarding leads to, before anything is said of what leads there already: it is the
+// project's own.
+func (s *Service) innerPort(c *engine.Call, w *PortForwarding) (*network.Port, error) {
+	p, err := s.net.Ports.GetVisible(c, w.PortID)
+	if err == nil && !c.Global() && p.ProjectID != c.Caller.ProjectID {
+		err = s.net.Ports.NotFound(w.PortID)
+	}
+	return p, err
 }
 
 // checkSpans holds the ranges against one another and against those of other forwardings.
@@ -66,7 +87,7 @@ func (s *Service) checkSpans(c *engine.Call, w *PortForwarding) error {
 
 // checkForwarding finds the router between the floating IP and the internal address, and leaves the floating IP
 // to it.
-func (s *Service) checkForwarding(c *engine.Call, w *PortForwarding) error {
+func (s *Service) checkForwarding(c *engine.Call, w *PortForwarding, p *network.Port) error {
 	var floating, id string
 	bound, err := c.Tx.One([]any{&id, &floating}, "SELECT id, floating_ip_address FROM floatingips WHERE port_id = ?", w.PortID)
 	if err != nil {
@@ -83,13 +104,6 @@ func (s *Service) checkForwarding(c *engine.Call, w *PortForwarding) error {
 	if f.PortID != "" {
 		return fault.Conflict("FloatingIPPortAlreadyAssociated", "Cannot associate floating IP %s (%s) with port %s using fixed IP %s, "+
 			"as that fixed IP already has a floating IP on external network %s.", f.IP, f.ID, w.PortID, w.InternalIP, f.NetworkID)
-	}
-	p, err := s.net.Ports.GetVisible(c, w.PortID)
-	if err != nil {
-		return err
-	}
-	if !c.Global() && p.ProjectID != c.Caller.ProjectID {
-		return s.net.Ports.NotFound(w.PortID)
 	}
 	if !slices.ContainsFunc(p.FixedIPs, func(ip network.FixedIP) bool { return ip.IP.Is4() }) {
 		return badForwarding("Requested internal port %s must allocate an IPv4 address at least", p.ID)
