@@ -11,6 +11,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"neutrino/dataplane/jsonrpc"
 )
 
 // Options say which database is followed.
@@ -39,7 +41,7 @@ type Client struct {
 	o Options
 
 	mu    sync.Mutex
-	conn  *conn
+	conn  *jsonrpc.Conn
 	copy  *copied
 	last  string // id of the last transaction that is in the copy
 	owns  bool   // the lock
@@ -105,7 +107,7 @@ func (c *Client) Run(ctx context.Context) error {
 		if time.Since(began) > 10*time.Second {
 			pause = minPause
 		}
-		if (i+1)%len(c.o.Endpoints) != 0 && time.Since(began) < dialTimeout {
+		if (i+1)%len(c.o.Endpoints) != 0 && time.Since(began) < jsonrpc.DialTimeout {
 			continue // the cluster's others first
 		}
 		select {
@@ -121,19 +123,19 @@ var errNotLeader = errors.New("the server does not lead its cluster")
 
 // serve follows one server until the connection ends.
 func (c *Client) serve(ctx context.Context, endpoint string) error {
-	nc, err := dial(ctx, endpoint, c.o.TLS, c.note)
+	nc, err := jsonrpc.Dial(ctx, endpoint, c.o.TLS, c.note)
 	if err != nil {
 		return err
 	}
-	defer nc.end(errors.New("closed"))
-	stop := context.AfterFunc(ctx, func() { nc.end(ctx.Err()) })
+	defer nc.End(errors.New("closed"))
+	stop := context.AfterFunc(ctx, func() { nc.End(ctx.Err()) })
 	defer stop()
 	start, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	if err := c.checkServer(start, nc); err != nil {
 		return err
 	}
-	text, err := nc.call(start, nil, "get_schema", c.o.Database)
+	text, err := nc.Call(start, nil, "get_schema", c.o.Database)
 	if err != nil {
 		return err
 	}
@@ -162,7 +164,7 @@ func (c *Client) serve(ctx context.Context, endpoint string) error {
 		last = zeroID
 	}
 	first := func(b json.RawMessage) error { return c.first(b, schema, tables, nc) }
-	if _, err := nc.call(start, first, "monitor_cond_since", c.o.Database, monitor, asked, last); err != nil {
+	if _, err := nc.Call(start, first, "monitor_cond_since", c.o.Database, monitor, asked, last); err != nil {
 		return fmt.Errorf("watch the database: %w", err)
 	}
 	if c.o.Lock != "" {
@@ -174,18 +176,18 @@ func (c *Client) serve(ctx context.Context, endpoint string) error {
 			c.own(in.Locked)
 			return err
 		}
-		if _, err := nc.call(start, got, "lock", c.o.Lock); err != nil {
+		if _, err := nc.Call(start, got, "lock", c.o.Lock); err != nil {
 			return fmt.Errorf("ask for the lock: %w", err)
 		}
 	}
-	<-nc.done
-	return nc.err
+	<-nc.Done()
+	return nc.Err()
 }
 
 // checkServer sees whether the server is one that we may follow, and has it tell when it is so no longer.
-func (c *Client) checkServer(ctx context.Context, nc *conn) error {
+func (c *Client) checkServer(ctx context.Context, nc *jsonrpc.Conn) error {
 	asked := map[string]any{"Database": []any{map[string]any{"columns": []string{"name", "model", "connected", "leader"}}}}
-	result, err := nc.call(ctx, nil, "monitor", "_Server", servers, asked)
+	result, err := nc.Call(ctx, nil, "monitor", "_Server", servers, asked)
 	if err != nil {
 		return fmt.Errorf("ask about the server: %w", err)
 	}
@@ -220,7 +222,7 @@ func (c *Client) judge(b json.RawMessage) error {
 }
 
 // first takes over the first state of a connection: all rows, or what has changed since the connection before.
-func (c *Client) first(b json.RawMessage, schema *Schema, tables []string, nc *conn) error {
+func (c *Client) first(b json.RawMessage, schema *Schema, tables []string, nc *jsonrpc.Conn) error {
 	var parts []json.RawMessage
 	var found bool
 	var last string
@@ -367,7 +369,7 @@ func (c *Client) Transact(ctx context.Context, ops []Operation) error {
 	if nc == nil {
 		return ErrNotReady
 	}
-	result, err := nc.call(ctx, nil, "transact", params...)
+	result, err := nc.Call(ctx, nil, "transact", params...)
 	if err != nil {
 		return err
 	}
@@ -410,13 +412,13 @@ func (c *Client) Ping(ctx context.Context) error {
 	if nc == nil {
 		return ErrNotReady
 	}
-	_, err := nc.call(ctx, nil, "echo")
+	_, err := nc.Call(ctx, nil, "echo")
 	return err
 }
 
 // await waits until a row of a watched table is in the copy. Rows that nothing refers to never come; they are not
 // waited for long.
-func (c *Client) await(ctx context.Context, nc *conn, table, id string) error {
+func (c *Client) await(ctx context.Context, nc *jsonrpc.Conn, table, id string) error {
 	limit := time.After(time.Second)
 	for {
 		c.mu.Lock()
@@ -430,8 +432,8 @@ func (c *Client) await(ctx context.Context, nc *conn, table, id string) error {
 		case <-news:
 		case <-limit:
 			return nil
-		case <-nc.done:
-			return nc.err
+		case <-nc.Done():
+			return nc.Err()
 		case <-ctx.Done():
 			return ctx.Err()
 		}

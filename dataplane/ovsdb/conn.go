@@ -5,21 +5,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
-	"strings"
 	"sync"
-	"time"
+
+	"neutrino/dataplane/jsonrpc"
 )
 
-// conn is one JSON-RPC connection to an OVSDB server with a copy of what it monitors (RFC 7047).
+// conn is one connection to the switch's database with a copy of what it monitors (RFC 7047, 4.1.5 and 4.1.6).
 type conn struct {
-	nc      net.Conn
+	rpc     *jsonrpc.Conn
 	changed func()
 
 	mu      sync.Mutex
-	next    int
-	waiting map[int]chan answer
-	err     error
 	config  map[string]string // the switch's other_config
 	root    string            // UUID of the Open_vSwitch row
 	bridges map[string]*bridgeRow
@@ -27,161 +23,45 @@ type conn struct {
 	inter   map[string]*interfaceRow
 }
 
-type answer struct {
-	result json.RawMessage
-	err    error
-}
-
-// message is any JSON-RPC message.
-type message struct {
-	ID     json.RawMessage   `json:"id"`
-	Method string            `json:"method,omitempty"`
-	Params []json.RawMessage `json:"params,omitempty"`
-	Result json.RawMessage   `json:"result,omitempty"`
-	Error  json.RawMessage   `json:"error,omitempty"`
-}
-
 const database = "Open_vSwitch"
 
-// dial connects to unix:PATH or tcp:HOST:PORT and reads everything once.
+// dial connects to an endpoint and reads everything once. changed is called at each change from then on, and at the end.
 func dial(ctx context.Context, endpoint string, changed func()) (*conn, error) {
-	network, addr, ok := strings.Cut(endpoint, ":")
-	if !ok || network != "unix" && network != "tcp" {
-		return nil, fmt.Errorf("%q is no endpoint: give unix:PATH or tcp:HOST:PORT", endpoint)
-	}
-	var d net.Dialer
-	nc, err := d.DialContext(ctx, network, addr)
+	c := &conn{changed: changed, bridges: map[string]*bridgeRow{}, ports: map[string]*portRow{}, inter: map[string]*interfaceRow{}}
+	rpc, err := jsonrpc.Dial(ctx, endpoint, nil, c.note)
 	if err != nil {
-		return nil, fmt.Errorf("connect to the switch's database: %w", err)
+		return nil, fmt.Errorf("the switch's database: %w", err)
 	}
-	c := &conn{
-		nc: nc, changed: changed, waiting: map[int]chan answer{},
-		bridges: map[string]*bridgeRow{}, ports: map[string]*portRow{}, inter: map[string]*interfaceRow{},
-	}
-	go c.read()
+	c.rpc = rpc
 	tables := map[string]any{}
 	for table, list := range columns {
 		tables[table] = map[string]any{"columns": list}
 	}
-	result, err := c.call(ctx, "monitor", database, "neutrino", tables)
-	if err == nil {
-		err = c.update(result)
-	}
-	if err != nil {
-		_ = nc.Close()
+	if _, err := rpc.Call(ctx, c.update, "monitor", database, "neutrino", tables); err != nil {
+		rpc.End(err)
 		return nil, fmt.Errorf("watch the switch's database: %w", err)
 	}
+	go func() {
+		<-rpc.Done()
+		changed()
+	}()
 	return c, nil
 }
 
-func (c *conn) alive() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.err == nil
-}
+func (c *conn) alive() bool { return c.rpc.Err() == nil }
 
-// call makes a request and waits for its answer.
-func (c *conn) call(ctx context.Context, method string, params ...any) (json.RawMessage, error) {
-	c.mu.Lock()
-	if c.err != nil {
-		c.mu.Unlock()
-		return nil, c.err
+// note takes what the server says by itself. Methods that we don't know are passed over.
+func (c *conn) note(method string, params []json.RawMessage) error {
+	if method != "update" {
+		return nil
 	}
-	c.next++
-	id := c.next
-	wait := make(chan answer, 1)
-	c.waiting[id] = wait
-	c.mu.Unlock()
-	if err := c.send(map[string]any{"id": id, "method": method, "params": params}); err != nil {
-		return nil, err
+	if len(params) != 2 {
+		return errors.New("an update without its parameters")
 	}
-	select {
-	case a := <-wait:
-		return a.result, a.err
-	case <-ctx.Done():
-		c.mu.Lock()
-		delete(c.waiting, id)
-		c.mu.Unlock()
-		return nil, ctx.Err()
-	}
-}
-
-func (c *conn) send(v any) error {
-	b, err := json.Marshal(v)
-	if err != nil {
+	if err := c.update(params[1]); err != nil {
 		return err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err = c.nc.SetWriteDeadline(time.Now().Add(timeout)); err == nil {
-		_, err = c.nc.Write(b)
-	}
-	if err != nil {
-		_ = c.nc.Close() // half a message may be out: the reader ends the connection
-	}
-	return err
-}
-
-// read takes messages until the connection ends.
-func (c *conn) read() {
-	d := json.NewDecoder(c.nc)
-	for {
-		var m message
-		err := d.Decode(&m)
-		if err == nil {
-			err = c.handle(m)
-		}
-		if err != nil {
-			c.end(fmt.Errorf("connection to the switch's database lost: %w", err))
-			return
-		}
-	}
-}
-
-func (c *conn) end(err error) {
-	_ = c.nc.Close()
-	c.mu.Lock()
-	c.err = err
-	for id, wait := range c.waiting {
-		wait <- answer{err: err}
-		delete(c.waiting, id)
-	}
-	c.mu.Unlock()
 	c.changed()
-}
-
-// handle does what one message asks for. Methods that we don't know are passed over.
-func (c *conn) handle(m message) error {
-	switch m.Method {
-	case "echo":
-		return c.send(map[string]any{"id": m.ID, "result": m.Params, "error": nil})
-	case "update":
-		if len(m.Params) != 2 {
-			return errors.New("an update without its parameters")
-		}
-		if err := c.update(m.Params[1]); err != nil {
-			return err
-		}
-		c.changed()
-		return nil
-	case "":
-	default:
-		return nil
-	}
-	var id int
-	if err := json.Unmarshal(m.ID, &id); err != nil {
-		return nil // not the answer to anything of ours
-	}
-	a := answer{result: m.Result}
-	if len(m.Error) > 0 && string(m.Error) != "null" {
-		a.err = fmt.Errorf("the switch's database answers %s", m.Error)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if wait := c.waiting[id]; wait != nil {
-		wait <- a
-		delete(c.waiting, id)
-	}
 	return nil
 }
 
@@ -244,7 +124,7 @@ func (c *conn) transact(ctx context.Context, ops []operation) error {
 	for _, op := range ops {
 		params = append(params, op)
 	}
-	result, err := c.call(ctx, "transact", params...)
+	result, err := c.rpc.Call(ctx, nil, "transact", params...)
 	if err != nil {
 		return err
 	}

@@ -67,24 +67,26 @@ func FuzzUpdate(f *testing.F) {
 	})
 }
 
-// Whatever the server says, the reader neither panics nor answers what was not asked.
-func FuzzHandle(f *testing.F) {
-	f.Add(`{"id": 1, "result": [], "error": null}`)
-	f.Add(`{"id": null, "method": "update", "params": ["neutrino", {}]}`)
-	f.Add(`{"id": "x", "method": "stolen", "params": []}`)
-	f.Add(`{"id": 7, "result": null, "error": "no"}`)
-	f.Fuzz(func(t *testing.T, text string) {
-		var m message
-		if json.Unmarshal([]byte(text), &m) != nil || m.Method == "echo" { // an echo is answered over the socket
-			return
+func TestNote(t *testing.T) {
+	c, changes := empty(), 0
+	c.changed = func() { changes++ }
+	for _, n := range []struct {
+		method, params string
+		good           bool
+		changes        int
+	}{
+		{"update", `["neutrino", {}]`, true, 1},
+		{"stolen", `[]`, true, 1},
+		{"update", `["neutrino"]`, false, 1},
+		{"update", `["neutrino", 5]`, false, 1},
+		{"update", `["neutrino", ` + initial + `]`, true, 2},
+	} {
+		var params []json.RawMessage
+		if err := json.Unmarshal([]byte(n.params), &params); err != nil {
+			t.Fatal(err)
 		}
-		c := empty()
-		c.changed = func() {}
-		wait := make(chan answer, 1)
-		c.waiting = map[int]chan answer{1: wait}
-		_ = c.handle(m)
-		if len(wait) == 1 && (m.Method != "" || string(m.ID) != "1") {
-			t.Errorf("request 1 was answered by %s", text)
+		if err := c.note(n.method, params); (err == nil) != n.good || changes != n.changes {
+			t.Errorf("%s %s: %v, %d changes", n.method, n.params, err, changes)
 		}
-	})
+	}
 }

@@ -4,6 +4,7 @@ package ovsdb
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -71,7 +72,7 @@ func (c *Client) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.current != nil {
-		_ = c.current.nc.Close()
+		c.current.rpc.End(errors.New("closed"))
 		c.current = nil
 	}
 }

@@ -1,4 +1,5 @@
-package ovndb
+// Package jsonrpc speaks JSON-RPC as OVSDB servers do (RFC 7047, 4): one connection, requests and notes in both directions.
+package jsonrpc
 
 import (
 	"context"
@@ -9,15 +10,17 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// conn is one JSON-RPC connection (RFC 7047, 4). note gets what the server says by itself, in order.
-type conn struct {
+// Conn is one connection. It does not come back by itself. It is safe for concurrent use.
+type Conn struct {
 	nc   net.Conn
-	note func(method string, params []json.RawMessage) error
+	note Note
 	done chan struct{} // closed at the end
 
+	reason  atomic.Pointer[error] // of the end, from when it begins
 	mu      sync.Mutex
 	next    int
 	waiting map[int]waiting
@@ -26,9 +29,12 @@ type conn struct {
 	busy    int // transactions that were asked for and not answered
 }
 
+// Note takes what the server says by itself, in the order in which it does. An error ends the connection.
+type Note func(method string, params []json.RawMessage) error
+
 // waiting is a request without its answer.
 type waiting struct {
-	took func(result json.RawMessage) error // runs in order with the notes, before the caller goes on; may be nil
+	took func(result json.RawMessage) error
 	out  chan answer
 }
 
@@ -45,21 +51,23 @@ type message struct {
 	Error  json.RawMessage   `json:"error,omitempty"`
 }
 
+// DialTimeout is how long Dial tries.
+const DialTimeout = 5 * time.Second
+
 const (
-	dialTimeout = 5 * time.Second
-	// probe is how long a server may be silent before it is asked whether it lives, and then until it is given up.
+	// probe is how long a server may be silent before it is asked whether it lives; three times that, and it is given up.
 	probe = 5 * time.Second
 	// patience is how long a server may be silent while it has a transaction of ours to do: a large one keeps it from
 	// all else.
 	patience = 2 * time.Minute
 )
 
-// errRefused is an answer that is an error: the connection is good.
-var errRefused = errors.New("the database server answers")
+// ErrRefused is an answer that is an error: the connection is good.
+var ErrRefused = errors.New("the database server answers")
 
-// dial connects to tcp:HOST:PORT, ssl:HOST:PORT or unix:PATH.
-func dial(ctx context.Context, endpoint string, secure *tls.Config, note func(string, []json.RawMessage) error) (*conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+// Dial connects to tcp:HOST:PORT, ssl:HOST:PORT or unix:PATH. secure is for ssl only.
+func Dial(ctx context.Context, endpoint string, secure *tls.Config, note Note) (*Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, DialTimeout)
 	defer cancel()
 	kind, addr, _ := strings.Cut(endpoint, ":")
 	var d net.Dialer
@@ -71,19 +79,30 @@ func dial(ctx context.Context, endpoint string, secure *tls.Config, note func(st
 	case "ssl":
 		nc, err = (&tls.Dialer{Config: secure}).DialContext(ctx, "tcp", addr)
 	default:
-		err = fmt.Errorf("give tcp:HOST:PORT, ssl:HOST:PORT or unix:PATH")
+		err = errors.New("give tcp:HOST:PORT, ssl:HOST:PORT or unix:PATH")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", endpoint, err)
 	}
-	c := &conn{nc: nc, note: note, done: make(chan struct{}), waiting: map[int]waiting{}, heard: time.Now()}
+	c := &Conn{nc: nc, note: note, done: make(chan struct{}), waiting: map[int]waiting{}, heard: time.Now()}
 	go c.read()
 	go c.watch()
 	return c, nil
 }
 
-// call makes a request and waits for its answer.
-func (c *conn) call(ctx context.Context, took func(json.RawMessage) error, method string, params ...any) (json.RawMessage, error) {
+// Done is closed when the connection has ended.
+func (c *Conn) Done() <-chan struct{} { return c.done }
+
+// Err is why the connection has ended; nil while it has not.
+func (c *Conn) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// Call makes a request and waits for its answer. took, which may be nil, gets the result before any note that comes after
+// it. When the context ends first the connection ends too, for what the server did is not known.
+func (c *Conn) Call(ctx context.Context, took func(json.RawMessage) error, method string, params ...any) (json.RawMessage, error) {
 	if params == nil {
 		params = []any{} // null is no list, and ends the connection
 	}
@@ -108,12 +127,12 @@ func (c *conn) call(ctx context.Context, took func(json.RawMessage) error, metho
 	case a := <-out:
 		return a.result, a.err
 	case <-ctx.Done():
-		c.end(ctx.Err()) // what it did is not known; the next connection will see
+		c.End(ctx.Err())
 		return nil, ctx.Err()
 	}
 }
 
-func (c *conn) send(v any) error {
+func (c *Conn) send(v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return err
@@ -124,12 +143,12 @@ func (c *conn) send(v any) error {
 	}
 	c.mu.Unlock()
 	if err != nil {
-		c.end(err)
+		c.End(err)
 	}
 	return err
 }
 
-func (c *conn) read() {
+func (c *Conn) read() {
 	d := json.NewDecoder(c.nc)
 	for {
 		var m message
@@ -138,14 +157,14 @@ func (c *conn) read() {
 			err = c.handle(m)
 		}
 		if err != nil {
-			c.end(fmt.Errorf("connection lost: %w", err))
+			c.End(fmt.Errorf("connection lost: %w", err))
 			return
 		}
 	}
 }
 
 // watch asks a silent server whether it lives.
-func (c *conn) watch() {
+func (c *Conn) watch() {
 	tick := time.NewTicker(probe)
 	defer tick.Stop()
 	for {
@@ -163,34 +182,36 @@ func (c *conn) watch() {
 		c.mu.Unlock()
 		switch {
 		case silent > limit:
-			c.end(errors.New("the server is silent"))
+			c.End(errors.New("the server is silent"))
 		case silent >= probe && !busy:
 			go func() {
 				ctx, cancel := context.WithTimeout(context.Background(), 2*probe)
 				defer cancel()
-				_, _ = c.call(ctx, nil, "echo")
+				_, _ = c.Call(ctx, nil, "echo")
 			}()
 		}
 	}
 }
 
-// end ends the connection; the first reason counts.
-func (c *conn) end(err error) {
+// End ends the connection; the first reason counts. A writer that is stuck has the lock: the connection is closed before it
+// is taken.
+func (c *Conn) End(err error) {
+	c.reason.CompareAndSwap(nil, &err)
 	_ = c.nc.Close()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err != nil {
 		return
 	}
-	c.err = err
+	c.err = *c.reason.Load()
 	for id, w := range c.waiting {
-		w.out <- answer{err: err}
+		w.out <- answer{err: c.err}
 		delete(c.waiting, id)
 	}
 	close(c.done)
 }
 
-func (c *conn) handle(m message) error {
+func (c *Conn) handle(m message) error {
 	c.mu.Lock()
 	c.heard = time.Now()
 	c.mu.Unlock()
@@ -215,7 +236,7 @@ func (c *conn) handle(m message) error {
 	a := answer{result: m.Result}
 	var err error
 	if len(m.Error) > 0 && string(m.Error) != "null" {
-		a.err = fmt.Errorf("%w %s", errRefused, m.Error)
+		a.err = fmt.Errorf("%w %s", ErrRefused, m.Error)
 	} else if w.took != nil {
 		if err = w.took(m.Result); err != nil {
 			a.err = err
