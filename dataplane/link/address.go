@@ -20,7 +20,7 @@ func (s *Space) SetAddresses(device string, want []netip.Prefix) (added []netip.
 	if err != nil {
 		return nil, fmt.Errorf("device %s: %w", device, err)
 	}
-	list, err := s.h.AddrList(l, netlink.FAMILY_ALL)
+	list, err := listed(func() ([]netlink.Addr, error) { return s.h.AddrList(l, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, fmt.Errorf("list the addresses of %s: %w", device, err)
 	}
@@ -60,7 +60,7 @@ func (s *Space) Addresses(device string) ([]netip.Prefix, error) {
 	if err != nil {
 		return nil, fmt.Errorf("device %s: %w", device, err)
 	}
-	list, err := s.h.AddrList(l, netlink.FAMILY_ALL)
+	list, err := listed(func() ([]netlink.Addr, error) { return s.h.AddrList(l, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, fmt.Errorf("list the addresses of %s: %w", device, err)
 	}

@@ -78,7 +78,7 @@ func (s *Space) Find(name string) (d Device, found bool, err error) {
 
 // Devices lists all devices.
 func (s *Space) Devices() ([]Device, error) {
-	links, err := s.h.LinkList()
+	links, err := listed(s.h.LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("list the devices of %q: %w", s.name, err)
 	}
@@ -180,7 +180,7 @@ func (s *Space) FlushNeighbours(name string) error {
 	if err != nil {
 		return fmt.Errorf("device %s: %w", name, err)
 	}
-	list, err := s.h.NeighList(l.Attrs().Index, netlink.FAMILY_ALL)
+	list, err := listed(func() ([]netlink.Neigh, error) { return s.h.NeighList(l.Attrs().Index, netlink.FAMILY_ALL) })
 	if err != nil {
 		return fmt.Errorf("list the neighbours on %s: %w", name, err)
 	}

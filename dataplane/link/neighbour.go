@@ -17,7 +17,7 @@ func (s *Space) SetNeighbours(device string, wanted map[netip.Addr]address.MAC) 
 	if err != nil {
 		return fmt.Errorf("device %s: %w", device, err)
 	}
-	list, err := s.h.NeighList(l.Attrs().Index, netlink.FAMILY_ALL)
+	list, err := listed(func() ([]netlink.Neigh, error) { return s.h.NeighList(l.Attrs().Index, netlink.FAMILY_ALL) })
 	if err != nil {
 		return fmt.Errorf("list the neighbours on %s: %w", device, err)
 	}

@@ -116,7 +116,9 @@ func (s *Space) routes() (map[place][]hop, error) {
 	out := map[place][]hop{}
 	filter := &netlink.Route{Table: unix.RT_TABLE_UNSPEC, Protocol: Protocol} // of any table
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
-		list, err := s.h.RouteListFiltered(family, filter, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_PROTOCOL)
+		list, err := listed(func() ([]netlink.Route, error) {
+			return s.h.RouteListFiltered(family, filter, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_PROTOCOL)
+		})
 		if err != nil {
 			return nil, fmt.Errorf("list the routes of %q: %w", s.name, err)
 		}

@@ -22,7 +22,7 @@ type Rule struct {
 func (s *Space) SetRules(want []Rule) error {
 	var failed error
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
-		list, err := s.h.RuleList(family)
+		list, err := listed(func() ([]netlink.Rule, error) { return s.h.RuleList(family) })
 		if err != nil {
 			return errors.Join(failed, fmt.Errorf("list the routing rules of %q: %w", s.name, err))
 		}
