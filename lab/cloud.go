@@ -4,11 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
+
+	"neutrino/lab/client"
 )
 
 // firstServer gives the server its secret and starts it.
@@ -81,6 +86,40 @@ func (l *Lab) healthy(ctx context.Context, api string) (bool, error) {
 		return false, fmt.Errorf("its health check says %s", resp.Status)
 	}
 	return true, nil
+}
+
+// awaitHosts waits until the server has heard of all hosts, with OVN from the southbound database: ports can be bound to
+// them, and what is to be on the first of them does not go to another one because that was quicker.
+func (l *Lab) awaitHosts(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	s, err := l.state()
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(l.CloudsFile()); errors.Is(err, fs.ErrNotExist) {
+		return nil // users are a Keystone's, of which nobody here is one
+	}
+	c, err := client.Login(ctx, l.CloudsFile(), "neutrino-admin")
+	if err != nil {
+		return err
+	}
+	for _, host := range hostNames(s.Hosts) {
+		for known := false; !known; {
+			agents, err := c.List(ctx, "agents", "host="+host)
+			if err != nil {
+				return fmt.Errorf("wait for the server to know %s (its log is %s): %w", host, l.Log(host, "agent"), err)
+			}
+			known = slices.ContainsFunc(agents, func(a client.Object) bool {
+				kind, _ := a["agent_type"].(string)
+				return s.Driver != OVN || strings.HasPrefix(kind, "OVN Controller")
+			})
+			if !known {
+				time.Sleep(50 * time.Millisecond)
+			}
+		}
+	}
+	return nil
 }
 
 // KillServer kills the server at once.

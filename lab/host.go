@@ -132,9 +132,9 @@ func (l *Lab) startOVS(ctx context.Context, host string, revive []string) error 
 		"external_ids:lab-started="+strconv.FormatInt(time.Now().UnixNano(), 10))
 }
 
-// eventually repeats a command until it succeeds, for ten seconds at most.
+// eventually repeats a command until it succeeds, for half a minute at most: the machine may be busy with other labs.
 func (l *Lab) eventually(ctx context.Context, node string, argv ...string) error {
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for {
 		_, err := l.output(node, "", argv...)
 		if err == nil {

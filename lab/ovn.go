@@ -5,13 +5,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
-
-	"neutrino/lab/client"
 )
 
 // OVN is the driver by which OVN carries networks.
@@ -203,34 +199,4 @@ func (l *Lab) StartController(ctx context.Context, host string) error {
 		return err
 	}
 	return l.spawn(host, request{Service: "ovn-controller", Argv: []string{"ovn-controller", "unix:/run/openvswitch/db.sock", "-vsyslog:off", "-vconsole:warn"}})
-}
-
-// awaitChassis waits until the server has heard of all hosts from the southbound database: ports can be bound to them.
-func (l *Lab) awaitChassis(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	s, err := l.state()
-	if err != nil {
-		return err
-	}
-	c, err := client.Login(ctx, l.CloudsFile(), "neutrino-admin")
-	if err != nil {
-		return err
-	}
-	for _, host := range hostNames(s.Hosts) {
-		for known := false; !known; {
-			agents, err := c.List(ctx, "agents", "host="+host)
-			if err != nil {
-				return fmt.Errorf("wait for the server to know %s: %w", host, err)
-			}
-			known = slices.ContainsFunc(agents, func(a client.Object) bool {
-				kind, _ := a["agent_type"].(string)
-				return strings.HasPrefix(kind, "OVN Controller")
-			})
-			if !known {
-				time.Sleep(50 * time.Millisecond)
-			}
-		}
-	}
-	return nil
 }

@@ -165,10 +165,7 @@ func (l *Lab) raise(ctx context.Context, o Options) error {
 			return err
 		}
 	}
-	if o.Driver == OVN {
-		return l.awaitChassis(ctx)
-	}
-	return nil
+	return l.awaitHosts(ctx)
 }
 
 // startCenter starts the lab's first process, in a user namespace of its own unless we are root.
