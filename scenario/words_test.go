@@ -67,17 +67,21 @@ var words = map[string]word{
 	// frame AT FROM flags…: a frame of FROM is seen at AT in time; with "!": not. Flags are those of lab probe send.
 	"frame": func(ts *testscript.TestScript, neg bool, args []string) {
 		plain(ts, false, args, 3)
-		for deadline := time.Now().Add(patience); ; {
+		if neg {
+			ts.Check(stops["frame"](ts, args))
+			return
+		}
+		ts.Check(until(patience, func() error {
 			seen, err := of(ts).cloud(ts).Seen(args[0], args[1], args[2:])
 			ts.Check(err)
-			if seen != neg {
-				return
+			if !seen {
+				err = fmt.Errorf("not seen at %s", args[0])
 			}
-			if neg || time.Now().After(deadline) {
-				ts.Fatalf("seen at %s: %v", args[0], seen)
-			}
-		}
+			return err
+		}))
 	},
+	// ends ping|reach|frame …: what passed until now ends soon, as these words say it with "!".
+	"ends": ends,
 	// pinging FROM TO starts ten pings a second; lost FROM MAX ends them: at most MAX were lost.
 	"pinging": func(ts *testscript.TestScript, neg bool, args []string) {
 		plain(ts, neg, args, 2)
@@ -316,10 +320,7 @@ func ping(ts *testscript.TestScript, neg bool, args []string) {
 	plain(ts, false, args, 2)
 	l := of(ts).cloud(ts)
 	if neg {
-		out, err := l.Output(args[0], "ping", "-n", "-c3", "-i0.2", "-W1", args[1])
-		if err == nil || !strings.Contains(out, ", 0 received") {
-			ts.Fatalf("an answer came, or nothing was asked: %v\n%s", err, out)
-		}
+		ts.Check(stops["ping"](ts, args))
 		return
 	}
 	ts.Check(until(patience, func() error {
@@ -330,22 +331,56 @@ func ping(ts *testscript.TestScript, neg bool, args []string) {
 
 func reaches(ts *testscript.TestScript, neg bool, args []string) {
 	plain(ts, false, args, 5)
+	if neg {
+		ts.Check(stops["reach"](ts, args))
+		return
+	}
+	_, err := speak(ts, args, patience)
+	ts.Check(err)
+}
+
+// speak has somebody speak to a listener for so long.
+func speak(ts *testscript.TestScript, args []string, wait time.Duration) (out string, err error) {
 	l := of(ts).cloud(ts)
 	from, to, address, protocol, port := args[0], args[1], args[2], args[3], args[4]
 	stop, err := l.Listen(to, protocol, append(args, port)[5])
 	ts.Check(err)
 	defer stop()
-	wait := patience
-	if neg {
-		wait = 2 * time.Second
+	return l.Probe(from, "connect", protocol, address, port, "--wait", wait.String())
+}
+
+// stops are the words' opposites: an error is that something passes, or that it can't be said.
+var stops = map[string]func(ts *testscript.TestScript, args []string) error{
+	"ping": func(ts *testscript.TestScript, args []string) error {
+		out, err := of(ts).cloud(ts).Output(args[0], "ping", "-n", "-c3", "-i0.2", "-W1", args[1])
+		if err == nil || !strings.Contains(out, ", 0 received") {
+			return fmt.Errorf("an answer came, or nothing was asked: %v\n%s", err, out)
+		}
+		return nil
+	},
+	"reach": func(ts *testscript.TestScript, args []string) error {
+		out, err := speak(ts, args, 2*time.Second)
+		if err == nil || !strings.Contains(err.Error(), "no answer") {
+			return fmt.Errorf("it was reached, or not even tried: %v %s", err, out)
+		}
+		return nil
+	},
+	"frame": func(ts *testscript.TestScript, args []string) error {
+		seen, err := of(ts).cloud(ts).Seen(args[0], args[1], args[2:])
+		if err == nil && seen {
+			err = fmt.Errorf("seen at %s", args[0])
+		}
+		return err
+	},
+}
+
+func ends(ts *testscript.TestScript, neg bool, args []string) {
+	plain(ts, neg, args, 3)
+	least := map[string]int{"ping": 2, "reach": 5, "frame": 3}[args[0]]
+	if least == 0 || len(args) <= least {
+		ts.Fatalf("ends %s: say ping, reach or frame, and what they need", args[0])
 	}
-	out, err := l.Probe(from, "connect", protocol, address, port, "--wait", wait.String())
-	if neg && (err == nil || !strings.Contains(err.Error(), "no answer")) {
-		ts.Fatalf("it was reached, or not even tried: %v %s", err, out)
-	}
-	if !neg {
-		ts.Check(err)
-	}
+	ts.Check(until(patience, func() error { return stops[args[0]](ts, args[1:]) }))
 }
 
 // tally ends the ping of an instance.
