@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"neutrino/lab/client"
 )
@@ -22,16 +23,18 @@ func (w *world) whatDoesNot(ctx context.Context) {
 	honest := []string{"--src-mac", a.mac, "--src-ip", a.address, "--dst-mac", b.mac, "--dst-ip", b.address}
 	with := func(changes ...string) []string { return append(append([]string{}, honest...), changes...) }
 	p.step("not what no rule allows: blue3 → blue2, TCP port 81", func() error {
-		if w.connect("blue3", "blue2", b.address, "81") == nil {
+		if w.connect("blue3", "blue2", b.address, "81", 3*time.Second) == nil {
 			return errors.New("it passed")
 		}
-		return w.connect("blue3", "blue2", b.address, "80")
+		return w.connect("blue3", "blue2", b.address, "80", patience)
 	})
 	p.step("an honest frame and an honest ARP of blue1 arrive at blue2", func() error {
-		if err := w.arrives(b.name, a.name, honest, true); err != nil {
-			return err
+		for _, frame := range [][]string{honest, with("--arp")} {
+			if err := until(ctx, patience, func() error { return w.arrives(b.name, a.name, frame, true) }); err != nil {
+				return err
+			}
 		}
-		return w.arrives(b.name, a.name, with("--arp"), true)
+		return nil
 	})
 	p.step("not a forged MAC", func() error { return w.arrives(b.name, a.name, with("--src-mac", forgedMAC), false) })
 	p.step("not a forged address", func() error { return w.arrives(b.name, a.name, with("--src-ip", forgedAddress), false) })
@@ -39,7 +42,7 @@ func (w *world) whatDoesNot(ctx context.Context) {
 		return w.arrives(b.name, a.name, with("--arp", "--src-ip", blueGateway), false)
 	})
 	p.step("not another project's network: alt1 → blue1's and blue2's addresses", func() error {
-		if err := w.ping("alt1", blueGateway); err != nil {
+		if err := until(ctx, patience, func() error { return w.ping("alt1", blueGateway) }); err != nil {
 			return fmt.Errorf("alt1 does not even reach its own gateway: %w", err)
 		}
 		return errors.Join(w.noPing("alt1", a.address), w.noPing("alt1", b.address), w.noPing("alt1", "10.20.0.11"))

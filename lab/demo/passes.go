@@ -10,8 +10,8 @@ import (
 	"neutrino/lab/client"
 )
 
-// patience with what was just made: a router, a floating IP.
-const patience = 10 * time.Second
+// patience with what was just made: a router, a floating IP. The machine may be busy with other labs.
+const patience = 20 * time.Second
 
 func (w *world) whatPasses(ctx context.Context) {
 	reach := func(from, to string) func() error {
@@ -21,8 +21,10 @@ func (w *world) whatPasses(ctx context.Context) {
 	p.step("ping on one host: blue1 → blue2", reach("blue1", "10.10.0.12"))
 	p.step("ping across hosts: blue1 → blue3", reach("blue1", "10.10.0.13"))
 	p.step("ping through the router: blue1 → green1", reach("blue1", "10.20.0.11"))
-	p.step("metadata: blue1 learns its own name", func() error { return w.metadata("blue1") })
-	p.step("web page of an instance: blue3 → blue2, TCP port 80", func() error { return w.connect("blue3", "blue2", "10.10.0.12", "80") })
+	p.step("metadata: blue1 learns its own name", func() error {
+		return until(ctx, patience, func() error { return w.metadata("blue1") })
+	})
+	p.step("web page of an instance: blue3 → blue2, TCP port 80", func() error { return w.connect("blue3", "blue2", "10.10.0.12", "80", patience) })
 	p.step("out by source NAT: blue1 is seen outside as %s", func() error { return w.seenAs(ctx, "blue1", w.routerAddress) }, w.routerAddress)
 	p.step("in by a floating IP: outside → green1", func() error {
 		if err := w.float(ctx, "green1"); err != nil {
@@ -84,13 +86,13 @@ func (w *world) float(ctx context.Context, name string) error {
 	return nil
 }
 
-// connect opens a listener in one instance and talks to it from another.
-func (w *world) connect(from, to, address, port string) error {
+// connect opens a listener in one instance and talks to it from another, for so long.
+func (w *world) connect(from, to, address, port string, wait time.Duration) error {
 	stop, err := w.lab.Listen(to, "tcp", port)
 	if err != nil {
 		return err
 	}
 	defer stop()
-	_, err = w.probe(from, "connect", "tcp", address, port, "--wait", "3s")
+	_, err = w.probe(from, "connect", "tcp", address, port, "--wait", wait.String())
 	return err
 }

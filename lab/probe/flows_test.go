@@ -38,9 +38,10 @@ func TestFlows(t *testing.T) {
 	}()
 	run := func(w io.Writer) FlowTally {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		tally, err := Flows{Address: l.Addr().String(), Every: 20 * time.Millisecond, Late: 500 * time.Millisecond}.Run(ctx, w)
+		flowing := onWrite(func() { time.AfterFunc(300*time.Millisecond, cancel) })
+		tally, err := Flows{Address: l.Addr().String(), Every: 20 * time.Millisecond, Late: 2 * time.Second}.Run(ctx, io.MultiWriter(w, flowing))
 		if err != nil {
 			t.Fatal(err)
 		}

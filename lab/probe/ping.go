@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,8 +27,8 @@ type Tally struct {
 	Silence  time.Duration `json:"silence"`          // longest time without an answer, in nanoseconds
 }
 
-// late is how long after the last question an answer still counts.
-const late = time.Second
+// late is how long after the last question an answer still counts: a busy machine may take its time.
+const late = 2 * time.Second
 
 // Ping asks every so often until ctx ends, waits for what is late, and writes the Tally as JSON. It
 // writes "pinging" first.
@@ -53,8 +54,11 @@ func Ping(ctx context.Context, w io.Writer, to string, every time.Duration) erro
 	s.last = time.Now()
 	go s.listen()
 	s.send(ctx, every)
-	time.Sleep(late)
-	return json.NewEncoder(w).Encode(s.tally())
+	end := time.Now()
+	for !s.whole() && time.Since(end) < late {
+		time.Sleep(20 * time.Millisecond)
+	}
+	return json.NewEncoder(w).Encode(s.tally(end))
 }
 
 // series is a ping at work.
@@ -131,10 +135,18 @@ func (s *series) listen() {
 	}
 }
 
-func (s *series) tally() Tally {
+// whole says whether all questions are answered.
+func (s *series) whole() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := Tally{Sent: len(s.answered), Failed: s.failed, Silence: max(s.silence, time.Since(s.last)-late)}
+	return !slices.Contains(s.answered, false)
+}
+
+// tally is what became of questions of which the last was asked at end.
+func (s *series) tally(end time.Time) Tally {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := Tally{Sent: len(s.answered), Failed: s.failed, Silence: max(s.silence, end.Sub(s.last))}
 	for number, ok := range s.answered {
 		if ok {
 			t.Answered++
