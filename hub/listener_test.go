@@ -50,13 +50,11 @@ func serve(t testing.TB, cloud *hubtest.Cloud) string {
 
 func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	for range 1000 {
-		if is() {
-			return
+	for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("it never came to be that %s", what)
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
-	t.Fatalf("it never came to be that %s", what)
 }
 
 func get(t testing.TB, url, path, token string) (int, string) {

@@ -248,11 +248,12 @@ func TestTwoServers(t *testing.T) {
 	cloud.Put(&p)
 	h1.say(false, desired.LayerL2, downFor("p1", desired.LayerL2, "cut again"))
 	is("DOWN", "host h1: cut again")
-	writes := cloud.Writes()
-	time.Sleep(100 * time.Millisecond)
-	if cloud.Writes() != writes {
-		t.Error("the two servers don't agree")
-	}
+	eventually(t, "the two servers agree", func() bool {
+		writes := cloud.Writes()
+		time.Sleep(100 * time.Millisecond)
+		return cloud.Writes() == writes
+	})
+	is("DOWN", "host h1: cut again")
 	h1.hangUp()
 	h2.hangUp()
 }

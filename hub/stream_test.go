@@ -182,7 +182,7 @@ func TestNewerStreamTakesOver(t *testing.T) {
 	first := listen(t, url, "h1")
 	first.sync()
 	began := time.Now()
-	for i := range 20 { // each time the wake-up must be the newest stream's
+	for i := range 60 { // each time the wake-up must be the newest stream's
 		second := listen(t, url, "h1")
 		second.sync()
 		cloud.Put(&desired.Host{Name: "h1", TunnelIP: mark(i)})
@@ -194,8 +194,8 @@ func TestNewerStreamTakesOver(t *testing.T) {
 		first = second
 	}
 	first.hangUp()
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("twenty take-overs took %s: a wake-up was lost", took)
+	if took := time.Since(began); took > 20*time.Second { // a wake-up that is lost costs half a second
+		t.Errorf("sixty take-overs took %s: wake-ups were lost", took)
 	}
 }
 

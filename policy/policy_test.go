@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -225,6 +226,24 @@ func TestOldNamesInPolicyFile(t *testing.T) {
 	}
 }
 
+// lockedText is text that may be read while it is written.
+type lockedText struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lockedText) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *lockedText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 func TestFollow(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "policy.yaml")
@@ -247,7 +266,7 @@ func TestFollow(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
-	var said strings.Builder
+	var said lockedText
 	go func() {
 		defer close(done)
 		e.Follow(ctx, path, 5*time.Millisecond, slog.New(slog.NewTextHandler(&said, nil)))
@@ -258,7 +277,7 @@ func TestFollow(t *testing.T) {
 	}
 	wait := func(want bool, why string) {
 		t.Helper()
-		for end := time.Now().Add(5 * time.Second); allowed() != want; time.Sleep(2 * time.Millisecond) {
+		for end := time.Now().Add(20 * time.Second); allowed() != want; time.Sleep(2 * time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatal(why)
 			}
@@ -267,7 +286,11 @@ func TestFollow(t *testing.T) {
 	write(`create_network: "!"`)
 	wait(false, "the changed file never came into force")
 	write(`create_network: "role:reader and"`)
-	time.Sleep(50 * time.Millisecond)
+	for end := time.Now().Add(20 * time.Second); !strings.Contains(said.String(), "policy.yaml:1"); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the log does not say what was wrong: %s", said.String())
+		}
+	}
 	if allowed() {
 		t.Error("a file with mistakes changed the rules")
 	}

@@ -54,7 +54,7 @@ func runOn(t testing.TB, dir string, source store.Source) *running {
 		}
 	})
 	r := &running{url: url}
-	for range 500 {
+	for range 3000 {
 		if resp, err := http.Get(url + "/healthcheck"); err == nil {
 			_ = resp.Body.Close()
 			break

@@ -25,11 +25,11 @@ func TestProviderNetworks(t *testing.T) {
 	}
 	b.settled()
 
-	got := b.exchange("a", arp(1, macA, macA, ip4(1), broadcast, ip4(9)))
+	got := b.exchange("a", arp(1, macA, macA, ip4(1), broadcast, ip4(9)), "eth2")
 	if len(got["eth2"]) != 1 || string(got["eth2"][0][12:14]) != "\x08\x06" {
 		t.Errorf("a broadcast of a flat network leaves as %x", got["eth2"])
 	}
-	got = b.exchange("b", arp(1, macB, macB, ip4(2), broadcast, ip4(9)))
+	got = b.exchange("b", arp(1, macB, macB, ip4(2), broadcast, ip4(9)), "eth2")
 	if len(got["eth2"]) != 1 || string(got["eth2"][0][12:16]) != "\x81\x00\x01\x2c" || len(got) != 1 {
 		t.Errorf("a broadcast of VLAN 300 leaves as %x", got)
 	}

@@ -50,7 +50,7 @@ func TestQoS(t *testing.T) {
 	}
 	dscp := func(what string, frame []byte, want byte) {
 		t.Helper()
-		got := b.exchange("a", frame)["c"]
+		got := b.exchange("a", frame, "c")["c"]
 		if len(got) != 1 {
 			t.Errorf("%s: c got %d frames", what, len(got))
 			return
@@ -112,7 +112,7 @@ func TestQoS(t *testing.T) {
 			blast = append(blast, hex.EncodeToString(frame))
 		}
 		b.run("ovs-appctl", blast...)
-		if got := len(b.exchange(from, frame)[to]); got == 0 || got > 100 {
+		if got := len(b.exchange(from, frame, to)[to]); got == 0 || got > 100 {
 			t.Errorf("towards the port %v: %d of 201 packets arrived", towards, got)
 		}
 	}

@@ -86,7 +86,7 @@ func TestSwitchRestart(t *testing.T) {
 	b.startSwitch()
 	select {
 	case <-b.manager.Wake():
-	case <-time.After(5 * time.Second):
+	case <-time.After(waiting):
 		t.Fatal("nothing woke the manager when the switch came back")
 	}
 	b.settled()
@@ -225,7 +225,7 @@ func TestTunnelBridge(t *testing.T) {
 		&desired.Host{Name: hostB, TunnelIP: netip.MustParseAddr("172.29.0.2")})
 	b.plug("a")
 	b.settled()
-	got := b.exchange("a", arp(1, macA, macA, ip4(1), broadcast, ip4(2)))["a"]
+	got := b.exchange("a", arp(1, macA, macA, ip4(1), broadcast, ip4(2)), "a")["a"]
 	if len(got) != 1 || string(got[0][:12]) != string(macA[:])+string(macB[:]) || got[0][21] != 2 {
 		t.Errorf("ARP for a port of another host is answered %x", got)
 	}

@@ -112,15 +112,16 @@ func (b *bench) wait(path string) {
 	b.until(path, func() bool { _, err := os.Stat(path); return err == nil })
 }
 
+// waiting is how long what must come may take: the machine may be busy with other tests.
+const waiting = 20 * time.Second
+
 func (b *bench) until(what string, ok func() bool) {
 	b.t.Helper()
-	for range 500 {
-		if ok() {
-			return
+	for deadline := time.Now().Add(waiting); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			b.t.Fatalf("waited in vain for %s", what)
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
-	b.t.Fatalf("waited in vain for %s", what)
 }
 
 func (b *bench) run(name string, args ...string) string {
@@ -209,7 +210,7 @@ func (b *bench) settled(items ...desired.Item) {
 	b.t.Helper()
 	b.apply(items...)
 	why := ""
-	for range 500 {
+	for deadline := time.Now().Add(waiting); time.Now().Before(deadline); {
 		why = ""
 		for id, p := range b.state.Ports {
 			if reason := b.manager.why(b.state, p); p.Host == hostA && reason != "" {
@@ -226,10 +227,10 @@ func (b *bench) settled(items ...desired.Item) {
 }
 
 // send lets an instance (or the world beyond eth2) send a frame, and says who got a frame then, sorted.
-// They are told apart by the interface's name.
-func (b *bench) send(from string, frame []byte) []string {
+// They are told apart by the interface's name. Those who should get one are waited for.
+func (b *bench) send(from string, frame []byte, want ...string) []string {
 	b.t.Helper()
-	got := b.exchange(from, frame)
+	got := b.exchange(from, frame, want...)
 	names := make([]string, 0, len(got))
 	for name := range got {
 		names = append(names, name)
@@ -239,14 +240,18 @@ func (b *bench) send(from string, frame []byte) []string {
 }
 
 // exchange is send with the frames that came out.
-func (b *bench) exchange(from string, frame []byte) map[string][][]byte {
+func (b *bench) exchange(from string, frame []byte, want ...string) map[string][][]byte {
 	b.t.Helper()
 	b.run("ovs-appctl", "-t", b.path("vs.ctl"), "netdev-dummy/receive", from, hex.EncodeToString(frame))
 	// A frame with recirculation is through when the datapath has nothing more to do with it: the
 	// upcalls of a frame are handled before the next one's, so a little quiet is enough.
 	out := map[string][][]byte{}
-	for range 6 {
+	missing := func(name string) bool { return len(out[name]) == 0 }
+	for deadline, looks := time.Now().Add(waiting), 0; looks < 6; {
 		time.Sleep(12 * time.Millisecond)
+		if !slices.ContainsFunc(want, missing) || time.Now().After(deadline) {
+			looks++
+		}
 		captures, err := filepath.Glob(b.path("*.pcap"))
 		if err != nil {
 			b.t.Fatal(err)
@@ -276,7 +281,7 @@ func (b *bench) exchange(from string, frame []byte) map[string][][]byte {
 func (b *bench) reaches(what, from string, frame []byte, want ...string) {
 	b.t.Helper()
 	slices.Sort(want)
-	if got := b.send(from, frame); !slices.Equal(got, want) {
+	if got := b.send(from, frame, want...); !slices.Equal(got, want) {
 		b.t.Errorf("%s: reached %v, want %v", what, got, want)
 	}
 }

@@ -226,7 +226,7 @@ func (w *world) dial(guest, to string) net.Conn {
 	w.t.Helper()
 	var c net.Conn
 	err := netns.Do(guest, func() (err error) {
-		c, err = net.DialTimeout("tcp", at(to).String(), 5*time.Second)
+		c, err = net.DialTimeout("tcp", at(to).String(), 20*time.Second)
 		return err
 	})
 	if err != nil {
@@ -240,7 +240,7 @@ func (w *world) dial(guest, to string) net.Conn {
 func (w *world) seenAs(guest, to string) string {
 	w.t.Helper()
 	c := w.dial(guest, to)
-	if err := c.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		w.t.Fatal(err)
 	}
 	b := make([]byte, 64)

@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 }
 
 func get(from netip.Addr, to string) (int, string, error) {
-	c := http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{
+	c := http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))}

@@ -327,7 +327,7 @@ func TestServerBehindKeystone(t *testing.T) {
 		for i := 0; i < len(header); i += 2 {
 			req.Header.Set(header[i], header[i+1])
 		}
-		for range 200 {
+		for range 1500 {
 			resp, err := http.DefaultClient.Do(req)
 			if err != nil { // not up yet
 				time.Sleep(20 * time.Millisecond)

@@ -288,7 +288,14 @@ func TestAnnounce(t *testing.T) {
 	if err := Announce(t.Context(), inside.Name(), "inner", mac, addrs, 3, 600*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command("ip", "neigh", "show", "dev", "outer").CombinedOutput()
+	var out []byte
+	var err error
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) { // the kernel takes frames in its own time
+		out, err = exec.Command("ip", "neigh", "show", "dev", "outer").CombinedOutput()
+		if strings.Count(string(out), mac.String()) == 2 && strings.Contains(string(out), "router") {
+			break
+		}
+	}
 	if err != nil || strings.Count(string(out), mac.String()) != 2 || !strings.Contains(string(out), "router") {
 		t.Errorf("%v\n%s", err, out)
 	}
@@ -328,8 +335,12 @@ func TestNeighbours(t *testing.T) {
 	if err := AnnounceTo(t.Context(), inside.Name(), "inner", mac, []netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("2001:db8::1")}, []address.MAC{outer.MAC}, 3, 600*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
-	if out := shown(); !strings.Contains(out, "10.0.0.1 lladdr "+mac.String()) {
-		t.Errorf("not told: %s", out)
+	told := func() bool { return strings.Contains(shown(), "10.0.0.1 lladdr "+mac.String()) }
+	for deadline := time.Now().Add(10 * time.Second); !told() && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		continue // the kernel takes frames in its own time
+	}
+	if !told() {
+		t.Errorf("not told: %s", shown())
 	}
 	a, b, six := netip.MustParseAddr("10.0.0.5"), netip.MustParseAddr("10.0.0.6"), netip.MustParseAddr("fe80::5")
 	other := address.MAC{2, 0, 0, 0, 0, 7}

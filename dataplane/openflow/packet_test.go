@@ -17,7 +17,7 @@ func TestInject(t *testing.T) {
 	b := open(t, s, "br0")
 	b.Set("a", []Flow{{Table: 5, Priority: 7, Match: Match{InReg(6, 3)}}})
 	flush(t, b)
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	conn, err := Dial(ctx, "unix", s.Management("br0"))
 	if err != nil {
@@ -31,7 +31,7 @@ func TestInject(t *testing.T) {
 		}
 	}
 	counted := ""
-	for range 100 {
+	for range 1000 {
 		out, err := exec.CommandContext(ctx, "ovs-ofctl", "-O", "OpenFlow14", "dump-flows", "unix:"+s.Management("br0")).CombinedOutput()
 		if err != nil {
 			t.Fatalf("%v: %s", err, out)

@@ -89,7 +89,7 @@ func stop(cmd **exec.Cmd) {
 // Vsctl runs ovs-vsctl and gives what it says.
 func (s *Switch) Vsctl(tb testing.TB, args ...string) string {
 	tb.Helper()
-	return s.run(tb, "ovs-vsctl", append([]string{"--timeout=10"}, args...)...)
+	return s.run(tb, "ovs-vsctl", append([]string{"--timeout=60"}, args...)...)
 }
 
 // AddBridge makes a bridge without ports and without flows.
