@@ -193,7 +193,7 @@ func TestDatabase(t *testing.T) {
 	t.Run("values", func(t *testing.T) {
 		db := ready(t)
 		wide := strings.Repeat("x", 37)
-		for name, text := range map[string]string{"NUL": "a\x00b", "no UTF-8": "a\xff", "half a surrogate": "\xed\xa0\x80", "too long": wide, "larger than any column": strings.Repeat("x", 1<<16)} {
+		for name, text := range map[string]string{"NUL": "a\x00b", "no UTF-8": "a\xff", "half a surrogate": "\xed\xa0\x80", "too long": wide} {
 			err := db.Update(ctx, func(tx *store.Tx) error { return insert(tx, text, 1) })
 			if name == "too long" && db.Source().Kind == store.SQLite {
 				continue // SQLite's columns have no length: nothing is lost
