@@ -192,6 +192,8 @@ func (r *ResourceOf[P]) parse(c *Call, values url.Values) (*listing, error) {
 		var err error
 		f, a := r.Filters[key], r.byName[key]
 		switch {
+		case a != nil && (f != nil || a.IsFilter()) && r.hides(c, a):
+			cond, l.none = store.Never(), true
 		case f != nil:
 			if err = checkCount(key, alternatives(texts), maxAlternatives); err == nil {
 				cond, err = f(c, texts, "t")
@@ -225,6 +227,13 @@ func (r *ResourceOf[P]) parse(c *Call, values url.Values) (*listing, error) {
 	l.cond = store.And(conds...)
 	l.reverse = l.reverse && l.paged
 	return l, r.parseSorts(l, values["sort_key"], values["sort_dir"])
+}
+
+// hides says whether policy shows an attribute of no object to the caller. A filter by it finds nothing, or it would tell what
+// answers leave out: on which host a port is, for instance.
+func (r *ResourceOf[P]) hides(c *Call, a *resource.AttributeOf[P]) bool {
+	rule := "get_" + r.Rule + ":" + a.Name
+	return c.Engine.Policy.Has(rule) && c.Engine.Policy.Decide(rule, c.Caller) == policy.No
 }
 
 // alternatives counts values that may be lists with commas.

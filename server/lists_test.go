@@ -171,3 +171,18 @@ func TestPaging(t *testing.T) {
 		t.Fatalf("back to the first page: %s", got)
 	}
 }
+
+// TestFiltersByHiddenAttributes: what policy hides from a caller can't be found out by filters.
+func TestFiltersByHiddenAttributes(t *testing.T) {
+	tell(t, []step{
+		{as: "demo", do: "POST /networks", body: `{"network": {}}`, status: 201, keep: "net"},
+		{as: "demo", do: "POST /ports", body: `{"port": {"network_id": "$net"}}`, status: 201, keep: "port"},
+		{do: "PUT /ports/$port", body: `{"port": {"binding:host_id": "h1"}}`, status: 200},
+		{do: "GET /ports?binding:host_id=h1&fields=id", status: 200, want: []string{"$port"}},
+		{as: "service", do: "GET /ports?binding:host_id=h1&fields=id", status: 200, want: []string{"$port"}},
+		{as: "demo", do: "GET /ports?binding:host_id=h1", status: 200, want: []string{`"ports": []`}},
+		{as: "demo", do: "GET /ports?name=&fields=id", status: 200, want: []string{"$port"}},
+		{do: "GET /networks?provider:network_type=vxlan&fields=id", status: 200, want: []string{"$net"}},
+		{as: "demo", do: "GET /networks?provider:network_type=vxlan", status: 200, want: []string{`"networks": []`}},
+	})
+}
