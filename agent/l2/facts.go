@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"neutrino/dataplane/ovsdb"
+	"neutrino/desired"
 )
 
 // facts are what the switch says of itself.
@@ -29,8 +30,9 @@ func (f facts) replugged(o facts) []string {
 	return ids
 }
 
-// look reads the facts, and adopts local VLANs that ports already have.
-func (m *Manager) look(ctx context.Context) (facts, error) {
+// look reads the facts, and adopts local VLANs that ports already have. Networks that the host has no more, while an
+// instance is still plugged, keep none: there are 4,094.
+func (m *Manager) look(ctx context.Context, state *desired.State) (facts, error) {
 	f := facts{ports: map[string]ovsdb.Port{}, patch: map[string]uint32{}, phys: map[string]uint32{}}
 	ports, err := m.switchd.Ports(ctx, brInt)
 	if err != nil {
@@ -45,10 +47,10 @@ func (m *Manager) look(ctx context.Context) (facts, error) {
 		if p.Type == "patch" {
 			f.patch[p.Name] = uint32(p.OFPort)
 		}
-		if network := p.OtherConfig[networkKey]; network != "" && p.Tag > 0 && m.vlans[network] == 0 && !m.taken(uint16(p.Tag)) {
-			m.vlans[network] = uint16(p.Tag)
+		if network := p.OtherConfig[networkKey]; network != "" && p.Tag > 0 {
+			m.adopt(state, network, uint16(p.Tag))
 		}
-		m.adoptCarried(p.OtherConfig[carriedKey])
+		m.adoptCarried(state, p.OtherConfig[carriedKey])
 	}
 	for name := range m.bridges {
 		if name == brInt {

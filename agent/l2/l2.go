@@ -137,7 +137,7 @@ func (m *Manager) Apply(ctx context.Context, state *desired.State, change agent.
 		}
 		change.Full = true
 	}
-	now, err := m.look(ctx)
+	now, err := m.look(ctx, state)
 	if err != nil {
 		return nil, err
 	}

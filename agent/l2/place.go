@@ -93,12 +93,12 @@ func (m *Manager) carried(subports []*desired.Port) string {
 }
 
 // adoptCarried takes over the local VLANs that a parent port's subports had.
-func (m *Manager) adoptCarried(text string) {
+func (m *Manager) adoptCarried(state *desired.State, text string) {
 	for _, word := range strings.Fields(text) {
 		network, number, _ := strings.Cut(word, "=")
 		vlan, err := strconv.ParseUint(number, 10, 16)
-		if err == nil && vlan > 0 && vlan < 4095 && m.vlans[network] == 0 && !m.taken(uint16(vlan)) {
-			m.vlans[network] = uint16(vlan)
+		if err == nil && vlan > 0 && vlan < 4095 {
+			m.adopt(state, network, uint16(vlan))
 		}
 	}
 }

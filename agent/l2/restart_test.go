@@ -247,3 +247,18 @@ func TestTunnelBridge(t *testing.T) {
 		}
 	}
 }
+
+// A network that has left the host leaves no local VLAN behind, though an instance is still plugged: each host has 4,094.
+func TestLocalVLANsAreGivenBack(t *testing.T) {
+	b := newBench(t)
+	b.external()
+	b.apply(vxlan("net", 100), port("a", "net", 1, "g"), group("g"))
+	b.plug("a")
+	b.settled()
+	b.until("the tag", func() bool { b.apply(); return b.manager.facts.ports["a"].OtherConfig[networkKey] == "net" })
+	b.remove(desired.Key{Kind: desired.KindPort, ID: "a"}, desired.Key{Kind: desired.KindNetwork, ID: "net"})
+	b.applyChange(fullChange)
+	if len(b.manager.vlans) != 0 {
+		t.Errorf("local VLANs are kept: %v", b.manager.vlans)
+	}
+}

@@ -26,6 +26,14 @@ func (m *Manager) vlan(network string) uint16 {
 	return 0
 }
 
+// adopt gives a network the local VLAN that it had, as the switch's database has it, unless it has one or is not known here.
+func (m *Manager) adopt(state *desired.State, network string, vlan uint16) {
+	known := state.Networks[network] != nil || len(state.PortsOf[network]) > 0
+	if known && m.vlans[network] == 0 && !m.taken(vlan) {
+		m.vlans[network] = vlan
+	}
+}
+
 func (m *Manager) taken(vlan uint16) bool {
 	for _, v := range m.vlans {
 		if v == vlan {
