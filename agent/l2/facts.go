@@ -30,6 +30,15 @@ func (f facts) replugged(o facts) []string {
 	return ids
 }
 
+// numbers are the OpenFlow ports of the interfaces.
+func (f facts) numbers() map[uint32]bool {
+	out := make(map[uint32]bool, len(f.ports))
+	for _, p := range f.ports {
+		out[uint32(p.OFPort)] = true
+	}
+	return out
+}
+
 // look reads the facts, and adopts local VLANs that ports already have. Networks that the host has no more, while an
 // instance is still plugged, keep none: there are 4,094.
 func (m *Manager) look(ctx context.Context, state *desired.State) (facts, error) {

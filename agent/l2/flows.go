@@ -183,7 +183,7 @@ func (m *Manager) localFlows(state *desired.State, p *desired.Port, n *desired.N
 		qos = &desired.QoS{}
 	}
 	further, next := sending(qos, at.number(), next)
-	limit, second := limits(qos.Egress, at.ofport, false)
+	limit, second := m.limits(qos.Egress, at.ofport, false)
 	if second != nil {
 		further = append(further, openflow.Flow{Table: tableRate, Priority: 1, Match: openflow.Match{openflow.InReg(firewall.RegIn, at.number())},
 			Actions: append(second, openflow.Resubmit(next))})
@@ -197,7 +197,7 @@ func (m *Manager) localFlows(state *desired.State, p *desired.Port, n *desired.N
 	}
 	flows = append(flows, openflow.Flow{Table: tableClassify, Priority: 100, Match: at.enter(), Actions: append(enter, openflow.Resubmit(next))})
 	way := deliver(localPort{p, at, guarded})
-	limit, second = limits(qos.Ingress, at.ofport, true)
+	limit, second = m.limits(qos.Ingress, at.ofport, true)
 	if second != nil {
 		flows = append(flows, openflow.Flow{Table: tableRateIn, Priority: 1, Match: openflow.Match{openflow.InReg(firewall.RegOut, at.number())},
 			Actions: append(second, way...)})

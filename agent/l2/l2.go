@@ -67,6 +67,7 @@ type Manager struct {
 	told    map[string]bool             // ports that we have reported
 	vlans   map[string]uint16           // network id → local VLAN
 	numbers *numbers
+	meters  *meters
 	facts   facts
 	ready   bool                              // bridges and patches have been made
 	next    atomic.Pointer[map[string]string] // mappings to take over; nil: none
@@ -99,7 +100,7 @@ func New(o Options, log *slog.Logger) *Manager {
 	switchd := ovsdb.New(o.Database)
 	return &Manager{
 		options: o, switchd: switchd, log: log, gap: &gap{switchd: switchd, log: log, closing: make(chan struct{})},
-		bridges: map[string]*openflow.Bridge{}, plans: map[string]plan{}, missing: map[string]bool{}, told: map[string]bool{}, vlans: map[string]uint16{}, numbers: newNumbers(),
+		bridges: map[string]*openflow.Bridge{}, plans: map[string]plan{}, missing: map[string]bool{}, told: map[string]bool{}, vlans: map[string]uint16{}, numbers: newNumbers(), meters: newMeters(),
 		seen: map[string]map[string]bool{}, uses: map[firewall.Use]bool{},
 		held: map[netip.Prefix]map[string]map[string]bool{}, brought: map[string][]netip.Prefix{},
 	}
@@ -144,6 +145,7 @@ func (m *Manager) Apply(ctx context.Context, state *desired.State, change agent.
 	everything := change.Full || !maps.Equal(now.patch, m.facts.patch) || !maps.Equal(now.phys, m.facts.phys)
 	replugged := now.replugged(m.facts)
 	m.facts = now
+	m.meters.keep(now.numbers())
 	differ, err := m.filter(ctx, state, change)
 	if err != nil {
 		return nil, err

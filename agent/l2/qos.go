@@ -8,13 +8,13 @@ import (
 	"neutrino/desired"
 )
 
-// A port has up to four meters on br-int. Their ids follow from its OpenFlow port, so that a new agent finds them.
-const metersPerPort = 4
-
 // limits are the meters of a port's direction: the first for the flow where its packets come by, the second, which
 // OpenFlow does not allow in the same flow, for another after it. nil: none.
-func limits(l desired.Limits, ofport uint32, ingress bool) (first, second openflow.Actions) {
-	id := metersPerPort * ofport
+func (m *Manager) limits(l desired.Limits, ofport uint32, ingress bool) (first, second openflow.Actions) {
+	if l == (desired.Limits{}) {
+		return nil, nil
+	}
+	id := m.meters.first(ofport)
 	if ingress {
 		id += 2
 	}

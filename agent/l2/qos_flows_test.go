@@ -53,3 +53,28 @@ func TestQoSFlows(t *testing.T) {
 		t.Errorf("a burst of %d", got)
 	}
 }
+
+// TestMetersOfHighPorts: meters' ids have 16 bits, OpenFlow ports of a switch that has run for long are numbers up to 32,767.
+func TestMetersOfHighPorts(t *testing.T) {
+	m, whose := newMeters(), map[uint32]uint32{}
+	for _, ofport := range []uint32{16384, 1, 20000, 3616, 3617, 16383, 32767} {
+		id := m.first(ofport)
+		if id == 0 || id+metersPerPort > 1<<16 || id%metersPerPort != 0 || whose[id] != 0 || m.first(ofport) != id {
+			t.Errorf("port %d has meters from %d, as port %d", ofport, id, whose[id])
+		}
+		whose[id] = ofport
+	}
+	if id := newMeters().first(20000); m.byPort[20000] == 0 || id != metersPerPort*m.byPort[20000] {
+		t.Errorf("a new agent gives port 20000 meters from %d", id)
+	}
+	m.keep(map[uint32]bool{3616: true})
+	if len(m.byPort) != 1 || len(m.taken) != 1 || m.first(3616) == m.first(20000) {
+		t.Errorf("one port is left, and %v have meters", m.byPort)
+	}
+	for ofport := range uint32(metered + 9) {
+		m.first(ofport + 1)
+	}
+	if len(m.taken) != metered-1 || m.first(3*metered) != 0 {
+		t.Errorf("%d ports have meters", len(m.taken))
+	}
+}

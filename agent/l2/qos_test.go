@@ -154,3 +154,23 @@ func TestQoS(t *testing.T) {
 		t.Errorf("compared anew: %+v", r)
 	}
 }
+
+// A switch that has seen many ports come and go gives high numbers: their ports are limited as others are.
+func TestQoSOfHighPort(t *testing.T) {
+	b := newBench(t)
+	b.external()
+	p := port("a", "net", 1)
+	p.QoS = &desired.QoS{Egress: desired.Limits{Kbps: 2000, Kpps: 1}, Ingress: desired.Limits{Kbps: 3000, Kpps: 2}}
+	b.apply(vxlan("net", 100), p)
+	b.vsctl("--", "add-port", "br-int", "a", "--", "set", "interface", "a", "type=dummy", "ofport_request=20000", "external_ids:iface-id=a")
+	r := desired.Report{}
+	b.until("the port", func() bool {
+		if again, told := b.apply()["a"]; told {
+			r = again
+		}
+		return r.Up || strings.Contains(r.Reason, "meter")
+	})
+	if !r.Up || b.manager.facts.ports["a"].OFPort != 20000 || strings.Count(b.meters(), "rate=") != 4 {
+		t.Errorf("reported %+v, with the meters\n%s", r, b.meters())
+	}
+}
