@@ -3,6 +3,7 @@ package l2
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"neutrino/dataplane/openflow"
@@ -53,22 +54,35 @@ func (m *Manager) prepare(ctx context.Context, state *desired.State) error {
 		}
 		m.keep(bridge)
 	}
-	ctx, cancel := context.WithTimeout(ctx, bridgeTimeout)
-	defer cancel()
-	for name := range m.bridges { // a bridge takes flows from when its own port has a number
-		if _, err := m.switchd.WaitPort(ctx, name, name); err != nil {
-			return fmt.Errorf("bridge %s is not ready: %w", name, err)
+	clear(m.broken)
+	order := m.order()
+	slices.Reverse(order) // ours first: of a switch that does not run nothing is known
+	for _, name := range order {
+		err := m.connect(ctx, name)
+		if err == nil {
+			continue
 		}
-		if err := m.connect(ctx, m.bridges[name]); err != nil {
-			return fmt.Errorf("bridge %s is not ready: %w", name, err)
+		err = fmt.Errorf("bridge %s is not ready: %w", name, err)
+		if name == brInt || name == brTun || ctx.Err() != nil {
+			return err
 		}
+		m.log.Error("the bridge of a physical network does not work", "bridge", name, "error", err)
+		m.forget(name)
+		m.broken[name] = err
 	}
 	m.ready = true
 	return nil
 }
 
-// connect tries until the bridge takes flows: a switch that starts does so a moment later.
-func (m *Manager) connect(ctx context.Context, b *openflow.Bridge) error {
+// connect tries until the bridge takes flows: it does so from when its own port has a number, and a switch that starts a
+// moment later.
+func (m *Manager) connect(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, bridgeTimeout)
+	defer cancel()
+	if _, err := m.switchd.WaitPort(ctx, name, name); err != nil {
+		return err
+	}
+	b := m.bridges[name]
 	for {
 		err := b.Connect(ctx)
 		if err == nil {

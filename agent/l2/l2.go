@@ -64,6 +64,7 @@ type Manager struct {
 	bridges map[string]*openflow.Bridge // by name
 	plans   map[string]plan             // the same bridges, as the computation sees them
 	missing map[string]bool             // bridges of physical networks that are not there
+	broken  map[string]error            // those that are there and take no flows
 	told    map[string]bool             // ports that we have reported
 	vlans   map[string]uint16           // network id → local VLAN
 	numbers *numbers
@@ -100,7 +101,7 @@ func New(o Options, log *slog.Logger) *Manager {
 	switchd := ovsdb.New(o.Database)
 	return &Manager{
 		options: o, switchd: switchd, log: log, gap: &gap{switchd: switchd, log: log, closing: make(chan struct{})},
-		bridges: map[string]*openflow.Bridge{}, plans: map[string]plan{}, missing: map[string]bool{}, told: map[string]bool{}, vlans: map[string]uint16{}, numbers: newNumbers(), meters: newMeters(),
+		bridges: map[string]*openflow.Bridge{}, plans: map[string]plan{}, missing: map[string]bool{}, broken: map[string]error{}, told: map[string]bool{}, vlans: map[string]uint16{}, numbers: newNumbers(), meters: newMeters(),
 		seen: map[string]map[string]bool{}, uses: map[firewall.Use]bool{},
 		held: map[netip.Prefix]map[string]map[string]bool{}, brought: map[string][]netip.Prefix{},
 	}

@@ -53,5 +53,6 @@ func (m *Manager) cutOff(ctx context.Context, bridge string) error {
 	}
 	m.forget(bridge)
 	delete(m.missing, bridge)
+	delete(m.broken, bridge)
 	return nil
 }

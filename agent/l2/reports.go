@@ -64,6 +64,9 @@ func (m *Manager) why(state *desired.State, p *desired.Port) string {
 		if m.missing[bridge] {
 			return fmt.Sprintf("bridge %s of physical network %q is not there", bridge, n.Physical)
 		}
+		if err := m.broken[bridge]; err != nil {
+			return err.Error()
+		}
 	}
 	if tunnelTypes[n.Type] != "" && m.tunnelPort(n.Type) == "" {
 		return "the host has no tunnels of type " + n.Type

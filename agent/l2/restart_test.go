@@ -1,6 +1,7 @@
 package l2
 
 import (
+	"maps"
 	"net/netip"
 	"strings"
 	"testing"
@@ -168,6 +169,27 @@ func TestMissingBridge(t *testing.T) {
 	b.reaches("other networks", "a", arp(1, macA, macA, ip4(1), broadcast, ip4(2)), "b")
 	b.external()
 	b.until("the port of the physical network", func() bool { return b.applyChange(fullChange)["f"].Up })
+	b.reaches("the physical network", "f", arp(1, macC, macC, ip4(3), broadcast, ip4(9)), "eth2")
+}
+
+// A physical network's bridge that the switch can't make keeps nobody from other networks.
+func TestBrokenBridge(t *testing.T) {
+	b := newBench(t)
+	b.vsctl("--no-wait", "add-br", "br-ex", "--", "set", "bridge", "br-ex", "datapath_type=nosuch")
+	flat := &desired.Network{ID: "flat", Type: "flat", Physical: "physnet1", AdminStateUp: true}
+	b.apply(vxlan("net", 100), flat, port("a", "net", 1, "g"), port("b", "net", 2, "g"), port("f", "flat", 3, "g"), group("g"))
+	for _, id := range []string{"a", "b", "f"} {
+		b.plug(id)
+	}
+	reports := map[string]desired.Report{}
+	b.until("the ports", func() bool { maps.Copy(reports, b.apply()); return reports["a"].Up && reports["b"].Up })
+	if r := reports["f"]; r.Up || !strings.HasPrefix(r.Reason, "bridge br-ex is not ready") {
+		t.Errorf("reported %+v", r)
+	}
+	b.reaches("other networks", "a", arp(1, macA, macA, ip4(1), broadcast, ip4(2)), "b")
+	b.vsctl("set", "bridge", "br-ex", "datapath_type=dummy", "--",
+		"add-port", "br-ex", "eth2", "--", "set", "interface", "eth2", "type=dummy", "options:tx_pcap="+b.path("eth2.pcap"))
+	b.until("the port of the physical network", func() bool { maps.Copy(reports, b.apply()); return reports["f"].Up })
 	b.reaches("the physical network", "f", arp(1, macC, macC, ip4(3), broadcast, ip4(9)), "eth2")
 }
 

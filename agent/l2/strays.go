@@ -3,9 +3,11 @@ package l2
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"neutrino/agent/stray"
 	"neutrino/dataplane/openflow"
+	"neutrino/dataplane/ovsdb"
 	"neutrino/desired"
 )
 
@@ -41,6 +43,12 @@ func (m *Manager) lacksJoint(ctx context.Context) (bool, error) {
 	for bridge, missing := range m.missing {
 		if _, there := bridges[bridge]; there == missing {
 			return true, nil
+		}
+	}
+	for bridge := range m.broken {
+		ports, err := m.switchd.Ports(ctx, bridge)
+		if err != nil || slices.ContainsFunc(ports, func(p ovsdb.Port) bool { return p.Name == bridge && p.OFPort > 0 && p.Error == "" }) {
+			return err == nil, err
 		}
 	}
 	onInt, err := m.names(ctx, brInt)
