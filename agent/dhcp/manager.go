@@ -6,7 +6,9 @@ package dhcp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -56,6 +58,7 @@ type service struct {
 	problem  error // why it is not served; nil: it is
 	place    Place
 	identity uint64
+	index    int // of the place's device: another one when it was made anew
 	common   setting
 	ports    map[string]*binding // port id → binding
 	dhcp     *dhcp.Server
@@ -229,10 +232,14 @@ func (m *Manager) ensure(ctx context.Context, s *service, place Place) error {
 	if err != nil {
 		return err
 	}
-	if identity != s.identity || place.Device != s.place.Device || place.MAC != s.place.MAC || s.dhcp != nil && ended(s.dhcp.Done()) {
+	index, err := m.indexOf(place)
+	if err != nil {
+		return err
+	}
+	if identity != s.identity || index != s.index || place.MAC != s.place.MAC || s.dhcp != nil && ended(s.dhcp.Done()) {
 		s.closeSockets()
 	}
-	s.place, s.identity = place, identity
+	s.place, s.identity, s.index = place, identity, index
 	var at []netip.AddrPort
 	for _, f := range s.common.server.FixedIPs {
 		at = append(at, netip.AddrPortFrom(f.IP, 53))
@@ -270,6 +277,21 @@ func (m *Manager) ensure(ctx context.Context, s *service, place Place) error {
 func (s *service) closeSockets() {
 	if s.dhcp != nil {
 		s.dhcp.Close()
+// indexOf is the number of a place's device: sockets stay with the device that they were opened on.
+func (m *Manager) indexOf(place Place) (index int, err error) {
+	err = m.machine.Do(place.Namespace, func() error {
+		device, err := net.InterfaceByName(place.Device)
+		if err == nil {
+			index = device.Index
+		}
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("find device %s in %s: %w", place.Device, place.Namespace, err)
+	}
+	return index, nil
+}
+
 		s.dhcp = nil
 	}
 	if s.dns != nil {

@@ -81,16 +81,17 @@ func (s *shell) must(line string) string {
 
 func (s *shell) Ensure(_ context.Context, p Place) error {
 	s.calls++
-	if _, err := s.Identity(p.Namespace); err == nil {
+	var steps []string
+	if _, err := s.Identity(p.Namespace); err != nil {
+		steps = []string{"ip netns add " + p.Namespace, "ip -n " + p.Namespace + " link set lo up"}
+	} else if _, err := run("ip", "-n", p.Namespace, "link", "show", p.Device); err == nil {
 		return nil
 	}
-	steps := []string{
-		"ip netns add " + p.Namespace,
-		"ip -n " + p.Namespace + " link set lo up",
-		"ip link add " + p.Device + " netns " + p.Namespace + " address " + p.MAC.String() + " type veth peer name eth0 netns " + s.guest,
-		"ip -n " + p.Namespace + " link set " + p.Device + " up",
-		"ip netns exec " + p.Namespace + " ethtool -K " + p.Device + " tx off",
-	}
+	steps = append(steps,
+		"ip link add "+p.Device+" netns "+p.Namespace+" address "+p.MAC.String()+" type veth peer name eth0 netns "+s.guest,
+		"ip -n "+p.Namespace+" link set "+p.Device+" up",
+		"ip netns exec "+p.Namespace+" ethtool -K "+p.Device+" tx off",
+	)
 	for _, a := range p.Addresses {
 		steps = append(steps, "ip -n "+p.Namespace+" address add "+a.String()+" dev "+p.Device+map[bool]string{true: " nodad", false: ""}[a.Addr().Is6()])
 	}
@@ -213,6 +214,14 @@ func apply(t *testing.T, m *Manager, state *desired.State, keys ...desired.Key) 
 	return byID
 }
 
+// boot sets the guest's interface up.
+func (s *shell) boot() {
+	s.t.Helper()
+	s.must("ip -n " + s.guest + " link set eth0 address " + guestMAC.String())
+	s.must("ip netns exec " + s.guest + " ethtool -K eth0 tx off")
+	s.must("ip -n " + s.guest + " link set eth0 up")
+}
+
 // udhcpc gets a lease in the guest's namespace and returns what the client was told.
 func (s *shell) udhcpc() string {
 	s.t.Helper()
@@ -261,9 +270,7 @@ func TestRealClient(t *testing.T) {
 	if names := sh.list(); len(names) != 1 {
 		t.Errorf("namespaces %v: the stray is there", names)
 	}
-	sh.must("ip -n " + sh.guest + " link set eth0 address " + guestMAC.String())
-	sh.must("ip netns exec " + sh.guest + " ethtool -K eth0 tx off")
-	sh.must("ip -n " + sh.guest + " link set eth0 up")
+	sh.boot()
 	told := sh.udhcpc()
 	for _, want := range []string{"ip=10.0.0.5", "router=10.0.0.1", "dns=10.0.0.2", "mtu=1450", "lease=86400", "169.254.169.254/32 10.0.0.2"} {
 		if !strings.Contains(told, want) {
@@ -336,6 +343,21 @@ func TestRealClient(t *testing.T) {
 	}
 	if names := sh.list(); len(names) != 0 {
 		t.Errorf("namespaces %v are left", names)
+	}
+}
+
+// A device that somebody deleted and the machine has made anew, in the namespace that there was, is served again.
+func TestDeviceMadeAnew(t *testing.T) {
+	m, sh := start(t)
+	state := cloud()
+	apply(t, m, state)
+	sh.must("ip -n qdhcp-net link delete " + Device("dhcp-port-0001"))
+	if r := apply(t, m, state)["p5"]; !r.Up {
+		t.Fatalf("report %+v", r)
+	}
+	sh.boot()
+	if told := sh.udhcpc(); !strings.Contains(told, "ip=10.0.0.5") {
+		t.Errorf("the client was told\n%s", told)
 	}
 }
 

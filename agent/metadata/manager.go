@@ -14,7 +14,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -71,6 +73,7 @@ type listener struct {
 
 type running struct {
 	identity uint64
+	index    int // of the interface that it hears; 0: any
 	server   *http.Server
 	done     chan struct{}
 }
@@ -124,7 +127,12 @@ func (m *Manager) Apply(_ context.Context, state *desired.State, change agent.Ch
 			ended = true
 		default:
 		}
-		if !wanted[at] || err != nil || identity != r.identity || ended {
+		anew := false
+		if change.Full && err == nil && r.index != 0 {
+			index, err := m.indexOf(at)
+			anew = err != nil || index != r.index
+		}
+		if !wanted[at] || err != nil || identity != r.identity || anew || ended {
 			r.close()
 			delete(m.listening, at)
 		}
@@ -213,18 +221,44 @@ func (m *Manager) listen(at listener) (*running, error) {
 	if err != nil {
 		return nil, err
 	}
+	index, err := m.indexOf(at)
+	if err != nil {
+		return nil, err
+	}
+	address := at.Address
+	if index != 0 { // names of interfaces are remembered for a minute, whatever the namespace
+		named := netip.MustParseAddrPort(address)
+		address = netip.AddrPortFrom(named.Addr().WithZone(strconv.Itoa(index)), named.Port()).String()
+	}
 	var l net.Listener
 	err = m.spaces.Do(at.Namespace, func() error {
 		lc := net.ListenConfig{Control: freebind}
-		l, err = lc.Listen(context.Background(), "tcp", at.Address)
+		l, err = lc.Listen(context.Background(), "tcp", address)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	r := m.serve(l, at.Source)
-	r.identity = identity
+	r.identity, r.index = identity, index
 	return r, nil
+}
+
+// indexOf is the number of the interface that a listener at a link-local address hears, and hears no more when that is made
+// anew; 0 for other addresses.
+func (m *Manager) indexOf(at listener) (index int, err error) {
+	address, err := netip.ParseAddrPort(at.Address)
+	if err != nil || address.Addr().Zone() == "" {
+		return 0, err
+	}
+	err = m.spaces.Do(at.Namespace, func() error {
+		device, err := net.InterfaceByName(address.Addr().Zone())
+		if err == nil {
+			index = device.Index
+		}
+		return err
+	})
+	return index, err
 }
 
 // serve answers guests that come to a listener.

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -74,16 +75,28 @@ func settled(t *testing.T, device string) {
 
 func TestListenersInANamespace(t *testing.T) {
 	guest6 := mac5.LinkLocal()
-	for _, line := range []string{
-		"link set lo up", "link add qr-i1 type veth peer name far", "link set qr-i1 up", "link set far up",
-		"address add 169.254.169.254/32 dev lo", "address add 10.0.0.5/32 dev lo", "address add 10.0.0.77/32 dev lo",
-		"address add fe80::a9fe:a9fe/64 dev qr-i1 nodad", "address add " + guest6.String() + "/64 dev qr-i1 nodad",
-	} {
-		if out, err := exec.Command("ip", strings.Fields(line)...).CombinedOutput(); err != nil {
-			t.Fatalf("ip %s: %v %s", line, err, out)
+	ip := func(lines ...string) {
+		t.Helper()
+		for _, line := range lines {
+			if out, err := exec.Command("ip", strings.Fields(line)...).CombinedOutput(); err != nil {
+				t.Fatalf("ip %s: %v %s", line, err, out)
+			}
 		}
 	}
-	settled(t, "qr-i1")
+	zone := "" // names of interfaces are remembered for a minute
+	device := func() {
+		t.Helper()
+		ip("link add qr-i1 type veth peer name far", "link set qr-i1 up", "link set far up",
+			"address add fe80::a9fe:a9fe/64 dev qr-i1 nodad", "address add "+guest6.String()+"/64 dev qr-i1 nodad")
+		settled(t, "qr-i1")
+		d, err := net.InterfaceByName("qr-i1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		zone = strconv.Itoa(d.Index)
+	}
+	ip("link set lo up", "address add 169.254.169.254/32 dev lo", "address add 10.0.0.5/32 dev lo", "address add 10.0.0.77/32 dev lo")
+	device()
 	state := cloud()
 	router := *state.Routers["r"]
 	router.Interfaces = router.Interfaces[:1]
@@ -94,7 +107,7 @@ func TestListenersInANamespace(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	for range 2 { // the second time the namespace is another one, and the listeners are made anew
+	for again := range 3 { // the second time the namespace is another one, then the device: the listeners are made anew
 		if _, err := m.Apply(t.Context(), state, agent.Change{Full: true}); err != nil {
 			t.Fatal(err)
 		}
@@ -104,10 +117,15 @@ func TestListenersInANamespace(t *testing.T) {
 		if code, _, err := get(netip.MustParseAddr("10.0.0.77"), "169.254.169.254:80"); err != nil || code != 404 {
 			t.Errorf("a stranger: %d %v", code, err)
 		}
-		if code, body, err := get(guest6.WithZone("qr-i1"), "[fe80::a9fe:a9fe%qr-i1]:80"); err != nil || code != 200 || body != "instance-p5" {
+		if code, body, err := get(guest6.WithZone(zone), "[fe80::a9fe:a9fe%"+zone+"]:80"); err != nil || code != 200 || body != "instance-p5" {
 			t.Errorf("the guest by IPv6: %d %q %v", code, body, err)
 		}
-		host.identity++
+		if again == 0 {
+			host.identity++
+			continue
+		}
+		ip("link delete qr-i1")
+		device()
 	}
 	state.Delete(router.Key())
 	if _, err := m.Apply(t.Context(), state, agent.Change{Keys: map[desired.Key]struct{}{router.Key(): {}}}); err != nil {

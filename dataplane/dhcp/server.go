@@ -103,7 +103,8 @@ func (s *Server) Close() {
 	<-s.done
 }
 
-// Done is closed when the server has ended, by Close or because its interface is gone.
+// Done is closed when the server has ended, by Close or because its socket failed. That its interface is gone it does not
+// notice: nothing comes any more.
 func (s *Server) Done() <-chan struct{} { return s.done }
 
 func (s *Server) closeSockets() {
