@@ -131,16 +131,6 @@ func serversOf(state *desired.State, network string) map[string][]netip.Addr {
 	return servers
 }
 
-// shared says whether other hosts serve the network, too.
-func (s *setting) shared() bool {
-	for _, list := range s.servers {
-		if len(list) > 1 {
-			return true
-		}
-	}
-	return false
-}
-
 // client computes what a port gets. With an error the port is served, but not with all it should get.
 func (s *setting) client(p *desired.Port) (*dhcp.Client, error) {
 	v4, err4 := s.lease4(p)

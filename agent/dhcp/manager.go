@@ -60,6 +60,7 @@ type service struct {
 	identity uint64
 	index    int // of the place's device: another one when it was made anew
 	common   setting
+	own      map[string]bool     // ids of the network's own ports: routers', and those of DHCP
 	ports    map[string]*binding // port id → binding
 	dhcp     *dhcp.Server
 	dns      *dns.Server
@@ -155,8 +156,8 @@ func (m *Manager) touched(state *desired.State, change agent.Change) map[string]
 			if old, known := m.where[key.ID]; known {
 				port(old, key.ID)
 			} else if p == nil {
-				for id, s := range m.services { // it may have been a router's or a DHCP port
-					if s.place.PortID == key.ID || len(s.common.hops) > 0 || s.common.shared() {
+				for id, s := range m.services {
+					if s.own[key.ID] {
 						networks[id] = nil
 					}
 				}
@@ -188,14 +189,18 @@ func (m *Manager) network(ctx context.Context, state *desired.State, id string, 
 	hops, _ := routers(state, id)
 	common := setting{network: n, server: server, hops: hops, servers: serversOf(state, id), domain: m.domain(n), lease: m.options.Lease, metadata: m.options.Metadata}
 	if ports == nil || !reflect.DeepEqual(common, s.common) {
-		s.common, s.ports, ports = common, map[string]*binding{}, nil
+		s.common, s.ports, s.own, ports = common, map[string]*binding{}, map[string]bool{}, nil
 		for _, p := range state.PortsOf[id] {
-			s.bind(p)
+			if served(p) {
+				s.bind(p)
+			} else {
+				s.own[p.ID] = true
+			}
 		}
 	} else {
 		for portID := range ports {
 			delete(s.ports, portID)
-			if p := state.Ports[portID]; p != nil && p.NetworkID == id {
+			if p := state.Ports[portID]; p != nil && p.NetworkID == id && served(p) {
 				s.bind(p)
 			}
 		}
@@ -216,11 +221,9 @@ func (m *Manager) network(ctx context.Context, state *desired.State, id string, 
 }
 
 func (s *service) bind(p *desired.Port) {
-	if served(p) {
-		b := &binding{port: p}
-		b.client, b.problem = s.common.client(p)
-		s.ports[p.ID] = b
-	}
+	b := &binding{port: p}
+	b.client, b.problem = s.common.client(p)
+	s.ports[p.ID] = b
 }
 
 // ensure makes the place and the sockets in it.
@@ -274,9 +277,6 @@ func (m *Manager) ensure(ctx context.Context, s *service, place Place) error {
 	return nil
 }
 
-func (s *service) closeSockets() {
-	if s.dhcp != nil {
-		s.dhcp.Close()
 // indexOf is the number of a place's device: sockets stay with the device that they were opened on.
 func (m *Manager) indexOf(place Place) (index int, err error) {
 	err = m.machine.Do(place.Namespace, func() error {
@@ -292,6 +292,9 @@ func (m *Manager) indexOf(place Place) (index int, err error) {
 	return index, nil
 }
 
+func (s *service) closeSockets() {
+	if s.dhcp != nil {
+		s.dhcp.Close()
 		s.dhcp = nil
 	}
 	if s.dns != nil {

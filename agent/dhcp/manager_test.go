@@ -361,6 +361,29 @@ func TestDeviceMadeAnew(t *testing.T) {
 	}
 }
 
+// On an external network ports come and go all the time: that is no work for the networks that are served.
+func TestPortsOfOtherNetworksTouchNothing(t *testing.T) {
+	m, sh := start(t)
+	state := cloud()
+	router := &desired.Port{ID: "router-port", NetworkID: "net", DeviceOwner: "network:router_interface", FixedIPs: []desired.FixedIP{{SubnetID: "s4", IP: netip.MustParseAddr("10.0.0.1")}}}
+	state.Put(router)
+	apply(t, m, state)
+	calls := sh.calls
+	other := &desired.Port{ID: "floating", NetworkID: "external", DeviceOwner: "network:floatingip"}
+	state.Put(other)
+	apply(t, m, state, other.Key())
+	state.Delete(other.Key())
+	apply(t, m, state, other.Key())
+	if sh.calls != calls {
+		t.Errorf("the machine was touched %d times", sh.calls-calls)
+	}
+	state.Delete(router.Key()) // the network answers for metadata itself from now on
+	apply(t, m, state, router.Key())
+	if sh.calls == calls {
+		t.Error("a router has left the network, and the machine was not touched")
+	}
+}
+
 func TestRoutedNetworkHasNoMetadataOfItsOwn(t *testing.T) {
 	state := cloud()
 	server := state.Ports["dhcp-port-0001"]
