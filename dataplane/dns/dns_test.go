@@ -150,15 +150,89 @@ func TestServer(t *testing.T) {
 	}
 }
 
+// A network whose guests ask for names that nobody answers for keeps no other one from its answers.
+func TestNetworksShareTheForwarder(t *testing.T) {
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	const guests = 20
+	waiting := make(chan struct{}, guests*clientBurst)
+	go func() { // a resolver that knows one name, and is silent about others
+		buffer := make([]byte, 512)
+		for {
+			n, from, err := conn.ReadFrom(buffer)
+			if err != nil {
+				return
+			}
+			q, m := new(dns.Msg), new(dns.Msg)
+			if q.Unpack(buffer[:n]) != nil {
+				continue
+			}
+			if q.Question[0].Name != "good." {
+				waiting <- struct{}{}
+				continue
+			}
+			m.SetReply(q)
+			m.Answer = append(m.Answer, &dns.A{Hdr: dns.RR_Header{Name: "good.", Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 100}, A: net.IPv4(192, 0, 2, 1)})
+			if b, err := m.Pack(); err == nil {
+				_, _ = conn.WriteTo(b, from)
+			}
+		}
+	}()
+	f := NewForwarder([]netip.AddrPort{netip.MustParseAddrPort(conn.LocalAddr().String())})
+	network := func() (netip.AddrPort, *Server) {
+		at := free(t)
+		s, err := Listen([]netip.AddrPort{at}, zone("127.0.0.0/8"), f, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Close)
+		return at, s
+	}
+	busy, server := network()
+	calm, _ := network()
+	for guest := range guests {
+		from := &net.UDPAddr{IP: net.IPv4(127, 0, 1, byte(guest))}
+		c, err := net.DialUDP("udp", from, net.UDPAddrFromAddrPort(busy))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		q := new(dns.Msg)
+		q.SetQuestion("bad.", dns.TypeA)
+		b, err := q.Pack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 20 {
+			if _, err := c.Write(b); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for server.Counts.Failed.Load() == 0 { // one too many
+		time.Sleep(time.Millisecond)
+	}
+	q := new(dns.Msg)
+	q.SetQuestion("good.", dns.TypeA)
+	c := dns.Client{Timeout: 2 * time.Second}
+	reply, _, err := c.Exchange(q, calm.String())
+	if err != nil || reply.Rcode != dns.RcodeSuccess || len(reply.Answer) != 1 {
+		t.Errorf("another network is told %v (%v) while %d questions are under way", reply, err, len(waiting))
+	}
+}
+
 func TestForwarderFails(t *testing.T) {
 	q := new(dns.Msg)
 	q.SetQuestion("example.org.", dns.TypeA)
-	if _, err := NewForwarder(nil).Ask(t.Context(), q); !errors.Is(err, ErrNoForwarder) {
+	if _, err := NewForwarder(nil).Ask(t.Context(), q, make(chan struct{}, 1)); !errors.Is(err, ErrNoForwarder) {
 		t.Error(err)
 	}
 	up, _ := upstream(t)
 	f := NewForwarder([]netip.AddrPort{free(t), up}) // the first one is dead
-	if r, err := f.Ask(t.Context(), q); err != nil || r.Id != q.Id {
+	if r, err := f.Ask(t.Context(), q, make(chan struct{}, 1)); err != nil || r.Id != q.Id {
 		t.Error(r, err)
 	}
 	f.remember("k", reply(100), time.Unix(0, 0))

@@ -24,6 +24,13 @@ const (
 	cacheLongest   = 5 * time.Minute
 )
 
+// How many questions may be under way at once: of all networks, and of one, so that names which nobody answers for use up the
+// share of those who ask for them only.
+const (
+	maxQuestions  = 2000
+	networksShare = 100
+)
+
 // Forwarder asks other resolvers, out of the namespace of the process. One serves all networks. It is
 // safe for concurrent use.
 type Forwarder struct {
@@ -42,7 +49,7 @@ type cached struct {
 
 // NewForwarder asks these resolvers in this order; with none every question is refused.
 func NewForwarder(servers []netip.AddrPort) *Forwarder {
-	return &Forwarder{servers: servers, slots: make(chan struct{}, 200), cache: map[string]cached{}}
+	return &Forwarder{servers: servers, slots: make(chan struct{}, maxQuestions), cache: map[string]cached{}}
 }
 
 // SystemServers reads the resolvers of a resolv.conf file.
@@ -63,8 +70,8 @@ func SystemServers(path string) ([]netip.AddrPort, error) {
 }
 
 // Ask gets an answer to the one question of q. It fails with ErrNoForwarder, ErrBusy, or the last
-// resolver's failure.
-func (f *Forwarder) Ask(ctx context.Context, q *dns.Msg) (*dns.Msg, error) {
+// resolver's failure. share has room for as many questions as may be under way for who asks.
+func (f *Forwarder) Ask(ctx context.Context, q *dns.Msg, share chan struct{}) (*dns.Msg, error) {
 	if len(f.servers) == 0 {
 		return nil, ErrNoForwarder
 	}
@@ -73,11 +80,13 @@ func (f *Forwarder) Ask(ctx context.Context, q *dns.Msg) (*dns.Msg, error) {
 		reply.Id, reply.Question = q.Id, q.Question
 		return reply, nil
 	}
-	select {
-	case f.slots <- struct{}{}:
-		defer func() { <-f.slots }()
-	default:
-		return nil, ErrBusy
+	for _, slots := range []chan struct{}{share, f.slots} {
+		select {
+		case slots <- struct{}{}:
+			defer func() { <-slots }()
+		default:
+			return nil, ErrBusy
+		}
 	}
 	ask := new(dns.Msg)
 	ask.SetQuestion(q.Question[0].Name, q.Question[0].Qtype)

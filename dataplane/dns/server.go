@@ -30,6 +30,7 @@ type Server struct {
 
 	zone    atomic.Pointer[Zone]
 	forward *Forwarder
+	share   chan struct{} // questions that others are asked
 	log     *slog.Logger
 	logs    *rate.Limiter
 	servers []*dns.Server
@@ -45,7 +46,7 @@ type Server struct {
 // thread's network namespace, where they stay, and starts to answer. The addresses need not be there
 // yet. Close ends it.
 func Listen(addrs []netip.AddrPort, zone *Zone, forward *Forwarder, log *slog.Logger) (*Server, error) {
-	s := &Server{forward: forward, log: log, logs: rate.NewLimiter(1, 20), clients: map[netip.Addr]*rate.Limiter{}}
+	s := &Server{forward: forward, share: make(chan struct{}, networksShare), log: log, logs: rate.NewLimiter(1, 20), clients: map[netip.Addr]*rate.Limiter{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.zone.Store(zone)
 	lc := net.ListenConfig{Control: freebind}
@@ -149,7 +150,7 @@ func (s *Server) answer(zone *Zone, q *dns.Msg) *dns.Msg {
 		s.Counts.Refused.Add(1)
 		return fail(dns.RcodeRefused)
 	}
-	reply, err := s.forward.Ask(s.ctx, q)
+	reply, err := s.forward.Ask(s.ctx, q, s.share)
 	if err == nil {
 		s.Counts.Forwarded.Add(1)
 		reply.RecursionAvailable = true
