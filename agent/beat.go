@@ -33,6 +33,9 @@ func (f *follower) beat(ctx context.Context, end context.CancelCauseFunc, server
 	defer tick.Stop()
 	for unheard := 0; ; {
 		status, err := a.sendBeat(ctx, server, body)
+		if err == nil && status >= http.StatusInternalServerError { // it may be a proxy's, of a server that is dead
+			err = fmt.Errorf("the answer is %d %s", status, http.StatusText(status))
+		}
 		switch {
 		case ctx.Err() != nil, status == http.StatusNotFound:
 			return

@@ -293,6 +293,27 @@ func TestServerThatTakesNoBeats(t *testing.T) {
 	}
 }
 
+// What a proxy answers in place of a server that is gone is no word of the server's, though the proxy keeps the stream.
+func TestProxyOfADeadServer(t *testing.T) {
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/agent/v1/stream" {
+			http.Error(w, "no server is left", http.StatusBadGateway)
+			return
+		}
+		_, _ = io.WriteString(w, hello+snapshot+network+synced)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}))
+	defer web.Close()
+	a := New(Options{Host: "h1", Beat: 5 * time.Millisecond}, quiet())
+	defer a.client.CloseIdleConnections()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if _, err := newFollower(a).follow(ctx, web.URL); !errors.Is(err, errUnheard) {
+		t.Errorf("the stream ended by %v", err)
+	}
+}
+
 // A machine that shuts down says so at the end, also where its stream has ended; an agent that is only stopped does not.
 func TestLeaving(t *testing.T) {
 	for _, leaving := range []bool{true, false} {
