@@ -314,6 +314,51 @@ func TestProxyOfADeadServer(t *testing.T) {
 	}
 }
 
+// What is on its way to a server that has died in silence does not keep the next one from the host's reports.
+func TestReportsOfADeadServerAreNotWaitedFor(t *testing.T) {
+	stuck, end := make(chan struct{}, 100), make(chan struct{})
+	defer close(end)
+	dead := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/agent/v1/reports":
+			stuck <- struct{}{}
+			<-end
+		case "/agent/v1/stream":
+			_, _ = io.WriteString(w, hello+snapshot+network+synced)
+			_ = http.NewResponseController(w).Flush()
+			<-stuck // and the stream ends
+		}
+	}))
+	t.Cleanup(dead.Close)
+	told := make(chan struct{}, 100)
+	next := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/agent/v1/reports":
+			told <- struct{}{}
+			w.WriteHeader(http.StatusNoContent)
+		case "/agent/v1/stream":
+			_, _ = io.WriteString(w, hello+snapshot+network+synced)
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		}
+	}))
+	t.Cleanup(next.Close)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	a := New(Options{Servers: []string{dead.URL, next.URL}, Host: "h1", Beat: time.Hour, Describe: func() []desired.AgentState {
+		return []desired.AgentState{{Type: "Open vSwitch agent"}}
+	}}, quiet())
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = a.Run(ctx) }()
+	select {
+	case <-told:
+	case <-time.After(8 * time.Second): // a server that does not answer is given 15
+		t.Error("the next server was told nothing")
+	}
+	cancel()
+	<-ended
+}
+
 // A machine that shuts down says so at the end, also where its stream has ended; an agent that is only stopped does not.
 func TestLeaving(t *testing.T) {
 	for _, leaving := range []bool{true, false} {

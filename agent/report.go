@@ -20,7 +20,9 @@ type reports struct {
 	told   map[string]bool // those of which the server has got everything
 	server string
 	epoch  string
-	fresh  bool // the server has just been met: it gets a heartbeat
+	fresh  bool            // the server has just been met: it gets a heartbeat
+	stay   context.Context // ends when another server is greeted
+	leave  context.CancelFunc
 	wake   chan struct{}
 }
 
@@ -86,8 +88,25 @@ func (r *reports) waits(layer string, key desired.Key) bool {
 func (r *reports) greet(server, epoch string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.leave != nil {
+		r.leave()
+	}
 	r.server, r.epoch = server, epoch
+	r.stay, r.leave = context.WithCancel(context.Background())
 	r.again()
+}
+
+// staying is a context that ends with ctx, and when another server is greeted: nothing on its way to the one before keeps
+// the new one waiting.
+func (r *reports) staying(ctx context.Context) (context.Context, context.CancelFunc) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ctx, cancel := context.WithCancel(ctx)
+	if r.stay == nil {
+		return ctx, cancel
+	}
+	stop := context.AfterFunc(r.stay, cancel)
+	return ctx, func() { stop(); cancel() }
 }
 
 // followed is the server that was greeted last; "" is none.

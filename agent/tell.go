@@ -13,15 +13,16 @@ import (
 )
 
 const (
-	coalesce  = 5 * time.Millisecond // how long reports are collected before they are sent
-	tellAgain = time.Second          // after reports were not taken
+	coalesce = 5 * time.Millisecond // how long reports are collected before they are sent
+	minAgain = time.Second          // after reports were not taken
+	maxAgain = 10 * time.Second     // all of a cloud's hosts tell all they know then
 )
 
 // tell sends reports when there are new ones, and heartbeats.
 func (a *Agent) tell(ctx context.Context) {
 	beat := time.NewTicker(a.options.Heartbeat)
 	defer beat.Stop()
-	for {
+	for backoff := minAgain; ; {
 		heartbeat := false
 		select {
 		case <-ctx.Done():
@@ -31,25 +32,41 @@ func (a *Agent) tell(ctx context.Context) {
 		case <-a.reports.wake:
 			pause(ctx, coalesce)
 		}
-		server, out, fresh := a.reports.take()
-		if server == "" {
-			continue // it is greeted when there is one
+		if a.tellOnce(ctx, heartbeat, backoff) {
+			backoff = minAgain
+		} else {
+			backoff = min(2*backoff, maxAgain)
 		}
-		out.Host = a.options.Host
-		if (heartbeat || fresh) && a.options.Describe != nil {
-			out.Agents = a.describe()
-		}
-		if len(out.Agents) == 0 && len(out.Reports) == 0 && len(out.Complete) == 0 {
-			continue
-		}
-		if err := a.send(ctx, server, out); err != nil && ctx.Err() == nil {
-			a.log.Warn("reports could not be sent; trying again", "server", server, "reports", len(out.Reports), "error", err)
-			pause(ctx, jitter(tellAgain))
-			a.reports.lost()
-			continue
-		}
-		a.metrics.sent.Add(float64(len(out.Reports)))
 	}
+}
+
+// tellOnce sends what there is to send. When the server did not take it, it waits and says so; but not for a server that
+// is followed no more.
+func (a *Agent) tellOnce(ctx context.Context, heartbeat bool, backoff time.Duration) (taken bool) {
+	ctx, leave := a.reports.staying(ctx)
+	defer leave()
+	server, out, fresh := a.reports.take()
+	if server == "" {
+		return true // it is greeted when there is one
+	}
+	out.Host = a.options.Host
+	if (heartbeat || fresh) && a.options.Describe != nil {
+		out.Agents = a.describe()
+	}
+	if len(out.Agents) == 0 && len(out.Reports) == 0 && len(out.Complete) == 0 {
+		return true
+	}
+	err := a.send(ctx, server, out)
+	if err == nil {
+		a.metrics.sent.Add(float64(len(out.Reports)))
+		return true
+	}
+	if ctx.Err() == nil {
+		a.log.Warn("reports could not be sent; trying again", "server", server, "reports", len(out.Reports), "after", backoff.String(), "error", err)
+		pause(ctx, jitter(backoff))
+	}
+	a.reports.lost()
+	return ctx.Err() != nil
 }
 
 // pause waits, but not beyond the context's end.
