@@ -75,6 +75,7 @@ func (h *Hub) report(r desired.Reports) bool {
 		if report.Gone {
 			delete(x.reports, c)
 		} else {
+			report.Reason = bounded(report.Reason)
 			x.reports[c] = report
 		}
 		judged[c.thing] = true
@@ -86,6 +87,17 @@ func (h *Hub) report(r desired.Reports) bool {
 		h.judge(thing)
 	}
 	return true
+}
+
+// maxReason is how many bytes of a host's reason are kept. A tool that refuses something may repeat all of it, and what a
+// database refuses to keep would hold up all statuses that are written with it.
+const maxReason = 1000
+
+func bounded(reason string) string {
+	if len(reason) <= maxReason {
+		return reason
+	}
+	return strings.ToValidUTF8(reason[:maxReason], "") + " …"
 }
 
 // concerned adds the things that a host has the say about in a layer.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"neutrino/desired"
 	"neutrino/hub"
@@ -80,6 +81,21 @@ func up(id, layer string) desired.Report {
 
 func downFor(id, layer, why string) desired.Report {
 	return desired.Report{Kind: desired.KindPort, ID: id, Layer: layer, Reason: why}
+}
+
+// A tool may say a lot of why it does not do something. Databases take no text without an end.
+func TestReasonsAreBounded(t *testing.T) {
+	cloud := hubtest.New()
+	cloud.Put(&desired.Network{ID: "n1"}, port("p1", "n1", "h1"))
+	h1 := speaker{listen(t, serve(t, cloud), "h1")}
+	defer h1.hangUp()
+	h1.say(true, desired.LayerL2, downFor("p1", desired.LayerL2, "refused: "+strings.Repeat("ü", 1<<16)))
+	eventually(t, "the reason", func() bool {
+		return strings.HasPrefix(cloud.Status(desired.KindPort, "p1").Reason, "host h1: refused: ü")
+	})
+	if reason := cloud.Status(desired.KindPort, "p1").Reason; len(reason) > 1100 || !utf8.ValidString(reason) || !strings.HasSuffix(reason, "ü …") {
+		t.Errorf("a reason of %d bytes is kept", len(reason))
+	}
 }
 
 func TestReportsBecomeStatus(t *testing.T) {
