@@ -22,12 +22,13 @@ type StatusChange struct {
 	Request string // the API request because of which it changes, for logs; "" for none
 }
 
-// tables says where the status of a kind is kept, and the kind's name in the journal.
-var tables = map[desired.Kind]struct{ table, name, status, reason string }{
-	desired.KindPort:       {"ports", "port", "status", "status_reason"},
-	desired.KindRouter:     {"routers", "router", "status", "status_reason"},
-	desired.KindRouterMove: {"routers", "router", "next_status", "next_reason"},
-	desired.KindFloatingIP: {"floatingips", "floatingip", "status", "status_reason"},
+// tables says where the status of a kind is kept, the kind's name in the journal, and of which things hosts have a say: they
+// may speak of what a thing was a moment ago, and would never take it back.
+var tables = map[desired.Kind]struct{ table, name, status, reason, while string }{
+	desired.KindPort:       {"ports", "port", "status", "status_reason", ""},
+	desired.KindRouter:     {"routers", "router", "status", "status_reason", ""},
+	desired.KindRouterMove: {"routers", "router", "next_status", "next_reason", ""},
+	desired.KindFloatingIP: {"floatingips", "floatingip", "status", "status_reason", " AND router_id <> ''"},
 }
 
 // maxNextReason is how many bytes of a reason the column takes.
@@ -72,7 +73,7 @@ func (r *Reader) SetStatus(ctx context.Context, changes []StatusChange, told []S
 			if ch.Kind == desired.KindRouterMove && len(ch.Reason) > maxNextReason {
 				ch.Reason = strings.ToValidUTF8(ch.Reason[:maxNextReason], "")
 			}
-			n, err := c.Tx.Exec("UPDATE "+t.table+" SET "+t.status+" = ?, "+t.reason+" = ? WHERE id = ? AND ("+t.status+" <> ? OR "+t.reason+" <> ?)",
+			n, err := c.Tx.Exec("UPDATE "+t.table+" SET "+t.status+" = ?, "+t.reason+" = ? WHERE id = ? AND ("+t.status+" <> ? OR "+t.reason+" <> ?)"+t.while,
 				ch.Status, ch.Reason, ch.ID, ch.Status, ch.Reason)
 			if err != nil {
 				return fmt.Errorf("set status of %s %s: %w", t.name, ch.ID, err)
