@@ -88,8 +88,8 @@ options, and "neutrino config check --agent" explains a set of files. SIGHUP rea
 			probes := probe.New(probe.Options{Host: s.host, TunnelIP: s.tunnelIP, RunDir: s.runDir, Roles: s.roles, Networks: s.networkMetadata(), NoRouters: !s.routerMetadata}, log.With("manager", "probe"))
 			defer probes.Close()
 			managers = append(managers, probes)
-			if err := layoutOf(s.hostOptions, s.servers, s.cafile).Save(s.stateDir); err != nil {
-				return err
+			if err := layoutOf(s.hostOptions, s.servers, s.cafile).Save(s.stateDir); err != nil { // as on a full disk: instances come first
+				log.Error("tools will not know the host's layout while the agent does not run", "error", err)
 			}
 			token := strings.TrimSpace(string(secret))
 			started := time.Now().UTC().Format(time.RFC3339)

@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"neutrino/agent"
 	"neutrino/agent/dhcp"
 	"neutrino/config"
 )
@@ -186,6 +189,36 @@ func TestAgentFilesWrong(t *testing.T) {
 	s, values, err := agentOf(t, nil, "[DEFAULT]\ndnsmasq_config_file = /etc/neutron/dnsmasq.conf\n[ovs]\nbridge_mapping = a:b\n[DEFAULT]\nmetadata_proxy_shared_secret = s\n")
 	if err != nil || s.metadata.Nova.String() != "http://127.0.0.1:8775" || !values[0].Unsupported || !values[1].Unknown || !strings.Contains(values[1].Note, "[ovs] bridge_mappings meant?") {
 		t.Errorf("%+v %v", values, err)
+	}
+}
+
+// TestAgentOnAFullDisk: an agent that can keep nothing works all the same.
+func TestAgentOnAFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	secret := write(t, "secret", "s")
+	for _, file := range []string{"layout.json.new", "desired.json.new"} {
+		if err := os.Mkdir(filepath.Join(dir, file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := agentCommand()
+	cmd.SetArgs([]string{"--host", "h1", "--server", "http://127.0.0.1:1", "--secret-file", secret, "--state-dir", dir, "--roles", "metadata"})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.ExecuteContext(ctx) }()
+	for {
+		if _, err := os.Stat(filepath.Join(dir, agent.Socket)); err == nil {
+			break
+		}
+		select {
+		case err := <-ended:
+			t.Fatalf("the agent has ended: %v", err)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
 
