@@ -17,7 +17,7 @@ func (s *Space) SetProxied(device string, wanted []netip.Addr) error {
 	if err != nil {
 		return fmt.Errorf("device %s: %w", device, err)
 	}
-	list, err := s.h.NeighProxyList(l.Attrs().Index, netlink.FAMILY_V6)
+	list, err := listed(func() ([]netlink.Neigh, error) { return s.h.NeighProxyList(l.Attrs().Index, netlink.FAMILY_V6) })
 	if err != nil {
 		return fmt.Errorf("list what %s answers for: %w", device, err)
 	}
