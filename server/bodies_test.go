@@ -18,6 +18,9 @@ func many(n int, format string) string {
 // TestLongLists: what is done for each item of a body does not grow with the items before it, for it is done while nobody
 // else writes. Bodies are nearly as large as they may be: comparing each item with each other takes hours.
 func TestLongLists(t *testing.T) {
+	if testing.Short() {
+		t.Skip("megabytes of JSON, one request after the other")
+	}
 	tell(t, []step{
 		{as: "demo", do: "POST /networks", body: `{"network": {}}`, status: 201, keep: "net"},
 		{as: "demo", do: "PUT /networks/$net/tags", body: `{"tags": [` + many(800_000, `"%d"`) + `]}`, status: 400, want: []string{"exceed the per-resource limit of 50"}},
@@ -29,6 +32,9 @@ func TestLongLists(t *testing.T) {
 
 // TestListsOfOneRequest: lists as long as they may be are taken, on every database.
 func TestListsOfOneRequest(t *testing.T) {
+	if testing.Short() {
+		t.Skip("megabytes of JSON, one request after the other")
+	}
 	tell(t, []step{
 		{as: "demo", do: "POST /networks", body: `{"network": {}}`, status: 201, keep: "net"},
 		{as: "demo", do: "POST /address-groups", body: `{"address_group": {"addresses": [` + many(5000, `"fd00::%x/128"`) + `]}}`, status: 201, keep: "group"},
