@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -61,6 +62,21 @@ func TestLimitsOfRouters(t *testing.T) {
 	heard("a rule changed", own, "east 2, west 2, floating 9")
 	tellOn(t, s, kept, []step{{do: "DELETE /qos/policies/$own/bandwidth_limit_rules/$ownrule", status: 204}})
 	heard("a policy without rules is one all the same", own, "east 2, west 2, floating 0")
+
+	tellOn(t, s, kept, []step{{do: "POST /routers", body: `{"router": {"name": "without anything"}}`, status: 201, keep: "bare"}})
+	all, _, err := newSource(s).All(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{kept["router"], kept["bare"]} {
+		one, err := newSource(s).Some(t.Context(), hub.Wanted{Routers: []string{id}})
+		if err != nil || len(one.Routers) != 1 {
+			t.Fatal(one, err)
+		}
+		if !slices.ContainsFunc(all.Routers, func(r *desired.Router) bool { return reflect.DeepEqual(r, one.Routers[0]) }) {
+			t.Errorf("read with all others router %s is another than %+v", id, one.Routers[0])
+		}
+	}
 }
 
 // TestProxiedOfRouters: a host hears for which addresses a router answers outside, and whether it does.

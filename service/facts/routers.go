@@ -120,21 +120,26 @@ func (r *Reader) around(c *engine.Call, ids []string) (*surroundings, error) {
 	if err != nil {
 		return nil, err
 	}
-	var networks []string
+	networks, mapped, seen := []string{}, []string{}, map[string]bool{}
 	for _, p := range ports {
 		a.ports[p.DeviceID] = append(a.ports[p.DeviceID], p)
-		if !slices.Contains(networks, p.NetworkID) {
+		if !seen[p.NetworkID] {
+			seen[p.NetworkID] = true
 			networks = append(networks, p.NetworkID)
 		}
 	}
-	subnets, err := r.Network.Subnets.Find(c, store.In("t.network_id", networks))
+	near := func(column string) store.Cond { return store.In(column, networks) }
+	if ids == nil { // all: a statement can't name them one by one
+		near = func(string) store.Cond { return store.Cond{} }
+	}
+	subnets, err := r.Network.Subnets.Find(c, near("t.network_id"))
 	if err != nil {
 		return nil, err
 	}
 	for _, s := range subnets {
 		a.subnets[s.ID] = s
 	}
-	found, err := r.Network.Networks.Find(c, store.In("t.id", networks))
+	found, err := r.Network.Networks.Find(c, near("t.id"))
 	if err != nil {
 		return nil, err
 	}
@@ -155,10 +160,12 @@ func (r *Reader) around(c *engine.Call, ids []string) (*surroundings, error) {
 	for _, list := range a.proxied {
 		slices.SortFunc(list, netip.Addr.Compare)
 	}
-	var mapped []string
 	for _, f := range floating {
 		a.floating[f.RouterID] = append(a.floating[f.RouterID], f)
 		mapped = append(mapped, f.ID)
+	}
+	if ids == nil {
+		networks, mapped = nil, nil
 	}
 	if a.gatewayQoS, err = qosOf(c, "routers", gatewayPolicy, ids); err != nil {
 		return nil, err
