@@ -7,6 +7,7 @@
 package desired
 
 import (
+	"math"
 	"net/netip"
 	"slices"
 	"strings"
@@ -171,6 +172,16 @@ type Limits struct {
 	BurstKbps int `json:"burst_kbps,omitempty"` // kilobits at once
 	Kpps      int `json:"kpps,omitempty"`       // thousands of packets a second
 	BurstKpps int `json:"burst_kpps,omitempty"` // thousands of packets at once
+}
+
+// Burst is what may pass at once where a rate of this direction holds, in units of the rate times scale: what was said or,
+// where it is 0, four fifths of the rate, as the original has it. Switches and kernels take 32 bits of it.
+func Burst(rate, said int, scale uint64) uint32 {
+	n := scale * uint64(said)
+	if said <= 0 {
+		n = max(1, scale*uint64(rate)*4/5)
+	}
+	return uint32(min(n, math.MaxUint32))
 }
 
 // QoSOf is what holds for a port on a network (nil: not known yet): its own policy's, or its network's, which is not

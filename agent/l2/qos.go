@@ -20,11 +20,11 @@ func (m *Manager) limits(l desired.Limits, ofport uint32, ingress bool) (first, 
 	}
 	var list []openflow.Actions
 	if l.Kbps > 0 {
-		list = append(list, openflow.Actions{openflow.Limit(openflow.MeterSpec{ID: id, Rate: uint32(l.Kbps), Burst: burst(l.Kbps, l.BurstKbps, 1)})})
+		list = append(list, openflow.Actions{openflow.Limit(openflow.MeterSpec{ID: id, Rate: uint32(l.Kbps), Burst: desired.Burst(l.Kbps, l.BurstKbps, 1)})})
 	}
 	if l.Kpps > 0 {
 		list = append(list, openflow.Actions{openflow.Limit(openflow.MeterSpec{ID: id + 1, Packets: true,
-			Rate: capped(1000 * uint64(l.Kpps)), Burst: burst(l.Kpps, l.BurstKpps, 1000)})})
+			Rate: uint32(min(1000*uint64(l.Kpps), math.MaxUint32)), Burst: desired.Burst(l.Kpps, l.BurstKpps, 1000)})})
 	}
 	list = append(list, nil, nil)
 	return list[0], list[1]
@@ -34,17 +34,6 @@ func (m *Manager) limits(l desired.Limits, ofport uint32, ingress bool) (first, 
 func limited(q *desired.QoS) bool {
 	return q != nil && (q.Egress != desired.Limits{} || q.Ingress != desired.Limits{})
 }
-
-// burst is what may pass at once, in units of the rate times scale: as the original has it, four fifths of the rate
-// where nobody says.
-func burst(rate, said int, scale uint64) uint32 {
-	if said > 0 {
-		return capped(scale * uint64(said))
-	}
-	return max(1, capped(scale*uint64(rate)*4/5))
-}
-
-func capped(n uint64) uint32 { return uint32(min(n, math.MaxUint32)) }
 
 // sending marks what a port sends; next is where its packets go on, and start where they must come by first.
 func sending(q *desired.QoS, number uint32, next uint8) (flows []openflow.Flow, start uint8) {

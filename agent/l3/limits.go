@@ -2,7 +2,6 @@ package l3
 
 import (
 	"fmt"
-	"math"
 	"net/netip"
 
 	"neutrino/desired"
@@ -76,19 +75,10 @@ const (
 func rates(l desired.Limits) (matches []string) {
 	if l.Kbps > 0 && l.Kbps <= mostKbps {
 		matches = append(matches, fmt.Sprintf("limit rate over %d bytes/second burst %d bytes",
-			125*l.Kbps, max(leastBurst, burst(l.Kbps, l.BurstKbps, 125))))
+			125*l.Kbps, max(leastBurst, desired.Burst(l.Kbps, l.BurstKbps, 125))))
 	}
 	if l.Kpps > 0 && l.Kpps <= mostKpps {
-		matches = append(matches, fmt.Sprintf("limit rate over %d/second burst %d packets", 1000*l.Kpps, burst(l.Kpps, l.BurstKpps, 1000)))
+		matches = append(matches, fmt.Sprintf("limit rate over %d/second burst %d packets", 1000*l.Kpps, desired.Burst(l.Kpps, l.BurstKpps, 1000)))
 	}
 	return matches
-}
-
-// burst is what may pass at once, in units of the rate times scale: as the original has it, four fifths of the rate where
-// nobody says. The kernel takes 32 bits.
-func burst(rate, said, scale int) int {
-	if said == 0 {
-		said = max(1, rate*4/5)
-	}
-	return min(said*scale, math.MaxUint32)
 }

@@ -22,7 +22,7 @@ func TestRates(t *testing.T) {
 		{desired.Limits{Kbps: 10000}, "limit rate over 1250000 bytes/second burst 1000000 bytes"},
 		{desired.Limits{Kbps: 1e8, BurstKbps: 1<<31 - 1}, "limit rate over 12500000000 bytes/second burst 4294967295 bytes"},
 		{desired.Limits{Kbps: 1<<31 - 1}, ""},
-		{desired.Limits{Kpps: 1}, "limit rate over 1000/second burst 1000 packets"},
+		{desired.Limits{Kpps: 1}, "limit rate over 1000/second burst 800 packets"},
 		{desired.Limits{Kpps: 10, BurstKpps: 2}, "limit rate over 10000/second burst 2000 packets"},
 		{desired.Limits{Kpps: 1<<31 - 1}, ""},
 		{desired.Limits{Kbps: 8000, Kpps: 10}, "limit rate over 1000000 bytes/second burst 800000 bytes, limit rate over 10000/second burst 8000 packets"},
